@@ -1,0 +1,178 @@
+"""What a driver promises: frames, transmit requests, and three separate capabilities.
+
+A driver implements the protocols it can honour and no others::
+
+    async with SomeDriver(settings, clock=clock) as radio:
+        async for frame in radio.frames():          # Receiver; ends only because we closed it
+            receipt = await radio.transmit(request)  # Transmitter
+
+The contract (run over every driver by ``tests/contract``):
+
+* No I/O in ``__init__``. ``__aenter__`` opens, ``__aexit__`` closes; closing twice is harmless.
+* ``frames()`` may be iterated once per opening. It ends only when the driver is closed by us; a vanished
+  device raises :class:`drivers.errors.DriverLost` out of it.
+* Frames wait in a bounded queue. When it is full the *newest* frame is dropped and counted under
+  ``queue_full``: what is already inside is older and nearer to its answer window.
+* ``transmit()`` raises :class:`drivers.errors.TransmitRefused` for this frame only.
+* ``stats()`` is cheap, never blocks and may be called at any time, also after closing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Protocol, Self, runtime_checkable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoraUplink:
+    """How a LoRa or FSK frame was heard.
+
+    ``counter_us`` is the concentrator's 1 MHz counter at the *end* of the uplink, unwrapped by nobody:
+    32 bits for a packet forwarder, linear where the driver itself widens it. Downlinks quote it back.
+    """
+
+    frequency_hz: int
+    spreading_factor: int  # 7..12; 0 for FSK
+    bandwidth_hz: int
+    coding_rate: str  # "4/5" .. "4/8"; "" for FSK
+    counter_us: int
+    rssi_dbm: float
+    snr_db: float
+    channel: int  # IF chain 0..9
+    concentrator: str  # which of several: the forwarder's EUI, or the device's address
+    airtime_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One frame as it came from the air: payload and how it was heard.
+
+    ``peer`` is a stable text for whoever sent it as the radio knows it (an IP address, a BLE address, a
+    phone number, a forwarder's EUI); it is a claim, never an identity. ``reply_to`` is opaque outside the
+    driver: hand it back in a :class:`TxRequest` to answer over the same path. ``received_unix_ns`` is the
+    host's wall clock, or the radio's own UTC when ``utc_from_radio``.
+    """
+
+    radio: str  # the configured name of the radio
+    payload: bytes
+    peer: str
+    received_unix_ns: int
+    reply_to: object = None
+    lora: LoraUplink | None = None
+    utc_from_radio: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoraDownlink:
+    """How to send a LoRa frame. ``counter_us`` None means at once; IQ is inverted for devices."""
+
+    frequency_hz: int
+    spreading_factor: int
+    bandwidth_hz: int
+    coding_rate: str = "4/5"
+    power_dbm: float = 14.0  # EIRP, before the antenna's gain is subtracted
+    counter_us: int | None = None
+    invert_iq: bool = True
+    preamble: int = 8
+    no_crc: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TxRequest:
+    """A payload to send. ``priority`` 0 is highest: answers before notices."""
+
+    payload: bytes
+    reply_to: object = None
+    lora: LoraDownlink | None = None
+    priority: int = 1
+    timeout_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TxReceipt:
+    """The radio took the frame (and, where it can tell, sent it).
+
+    ``confirmed`` is False where the protocol has no word for "sent" (an old packet forwarder, a write
+    without response).
+    """
+
+    airtime_us: int = 0
+    confirmed: bool = True
+    counter_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fix:
+    """Where and when: degrees WGS84, metres above the ellipsoid, UTC in Unix nanoseconds."""
+
+    latitude_deg: float | None
+    longitude_deg: float | None
+    altitude_m: float | None
+    unix_ns: int | None
+    satellites: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriverStats:
+    """Counters since opening (monotonic) and gauges (now), for the metrics page and ``status``.
+
+    ``frames`` counts by outcome (``ok``, ``crc_bad``, ``queue_full``, ``malformed`` …); ``transmits`` by
+    outcome (``sent`` or a :class:`TransmitRefused` reason). ``gauges`` are named with their unit.
+    """
+
+    frames: Mapping[str, int] = field(default_factory=dict)
+    transmits: Mapping[str, int] = field(default_factory=dict)
+    gauges: Mapping[str, float] = field(default_factory=dict)
+    note: str = ""
+
+
+@runtime_checkable
+class Driver(Protocol):
+    """What every driver is: opened, closed, and willing to be counted."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def stats(self) -> DriverStats: ...
+
+
+@runtime_checkable
+class Receiver(Driver, Protocol):
+    """Hears frames."""
+
+    def frames(self) -> AsyncIterator[Frame]: ...
+
+
+@runtime_checkable
+class Transmitter(Driver, Protocol):
+    """Sends frames; one request at a time a caller, many callers at once."""
+
+    async def transmit(self, request: TxRequest) -> TxReceipt: ...
+
+
+@runtime_checkable
+class Locator(Driver, Protocol):
+    """Knows where and when it is."""
+
+    def fixes(self) -> AsyncIterator[Fix]: ...
+
+
+class Clock(Protocol):
+    """The two clocks a driver may read; passed in, so that tests own time."""
+
+    def monotonic(self) -> float:
+        """Seconds, never going back."""
+        ...
+
+    def unix_ns(self) -> int:
+        """The host's wall clock in nanoseconds since 1970; may be wrong and may step."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep on this clock."""
+        ...

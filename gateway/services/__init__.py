@@ -1,0 +1,1 @@
+"""Services: one task each, supervised; rooms on this floor do not know each other."""
