@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Two clocks and a way to wait. The same shape as :class:`drivers.base.Clock`, so one object serves both."""
+    """Two clocks and a way to wait; the shape of :class:`drivers.base.Clock`, so one object serves both."""
 
     def monotonic(self) -> float:
         """Seconds since some start, never going back."""

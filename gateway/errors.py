@@ -45,7 +45,7 @@ class ConfigError(GatewayError):
 
 
 class NeedsPerson(GatewayError):
-    """A service halts: retrying cannot help. ``what`` was seen; ``fix`` is what to do, in a technician's words."""
+    """A service halts, for retrying cannot help. ``what`` was seen; ``fix`` tells a technician what to do."""
 
     def __init__(self, what: str, fix: str) -> None:
         super().__init__(f"{what}; {fix}")

@@ -1,0 +1,47 @@
+"""Configuration: YAML → frozen, typed values; errors with file, line and path."""
+
+from __future__ import annotations
+
+from gateway.config.load import RadioSetup, load, radio_setups
+from gateway.config.model import (
+    Config,
+    DeviceLimits,
+    Gateway,
+    Http,
+    Limits,
+    Location,
+    Logging,
+    Lora,
+    Metrics,
+    Network,
+    PeerLimits,
+    Radio,
+    RadioLimits,
+    Security,
+    Storage,
+    Sync,
+    Tls,
+)
+
+__all__ = [
+    "Config",
+    "DeviceLimits",
+    "Gateway",
+    "Http",
+    "Limits",
+    "Location",
+    "Logging",
+    "Lora",
+    "Metrics",
+    "Network",
+    "PeerLimits",
+    "Radio",
+    "RadioLimits",
+    "RadioSetup",
+    "Security",
+    "Storage",
+    "Sync",
+    "Tls",
+    "load",
+    "radio_setups",
+]

@@ -1,0 +1,101 @@
+"""A configuration file → :class:`Config`, or every problem in it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from drivers.errors import DriverConfigError
+from drivers.registry import load_driver
+from gateway.clock import Clock
+from gateway.config import explain
+from gateway.config.model import Config
+from gateway.config.source import MAX_BYTES, Location, Source, parse
+from gateway.errors import ConfigError, Problem
+
+
+@dataclass(frozen=True, slots=True)
+class RadioSetup:
+    """What it takes to build one driver: ``load_driver(driver)(name, settings, clock=…)``."""
+
+    name: str
+    driver: str
+    settings: Mapping[str, Any]
+    location: Location  # where the configuration speaks of it
+
+    @property
+    def path(self) -> str:
+        return ".".join(map(str, self.location))
+
+
+def load(path: Path, *, clock: Clock | None = None) -> Config:
+    """Read and judge a configuration file; its relative paths count from its own folder.
+
+    With a ``clock``, each radio's driver is built too (which opens nothing), so that its own settings are
+    judged. Raises :class:`ConfigError` with all problems, in file order.
+    """
+    source = parse(_read(path), str(path))
+    found = list(source.problems)
+    config = _validate(source, path.parent, found)
+    if config is not None and clock is not None:
+        found += _driver_problems(config, source, clock)
+    if config is None or found:
+        raise ConfigError(sorted(found, key=lambda problem: (problem.line, problem.column)))
+    return config
+
+
+def radio_setups(config: Config) -> tuple[RadioSetup, ...]:
+    """Every radio that a driver serves, ``lora`` first."""
+    setups = [
+        RadioSetup(name, radio.driver, radio.options, ("radios", name))
+        for name, radio in config.radios.items()
+    ]
+    lora = config.lora
+    if lora is not None and lora.driver != "none":
+        setups.insert(0, RadioSetup("lora", lora.driver, lora.options, ("lora",)))
+    return tuple(setups)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except OSError as error:
+        message = f"cannot be read: {error.strerror}"
+        raise ConfigError([Problem(file=str(path), line=1, column=1, path="", message=message)]) from error
+
+
+def _validate(source: Source, base: Path, found: list[Problem]) -> Config | None:
+    # A section whose every line is commented out reads as null and means: all defaults.
+    values = {name: value for name, value in source.values.items() if value is not None}
+    try:
+        return Config.model_validate(values, context={"base": base})
+    except ValidationError as error:
+        named = {problem.path for problem in found}
+        found += [problem for problem in explain.problems(error, Config, source) if problem.path not in named]
+        return None
+
+
+def _driver_problems(config: Config, source: Source, clock: Clock) -> list[Problem]:
+    found = []
+    for setup in radio_setups(config):
+        try:
+            factory = load_driver(setup.driver)
+        except DriverConfigError as error:
+            found.append(source.problem((*setup.location, "driver"), str(error)))
+            continue
+        try:
+            factory(setup.name, setup.settings, clock=clock)
+        except DriverConfigError as error:
+            found.append(source.problem((*setup.location, "options", *_named(error, setup)), str(error)))
+    return found
+
+
+def _named(error: DriverConfigError, setup: RadioSetup) -> Location:
+    """The setting that the driver's message speaks of first, if it names one that is there."""
+    words = str(error).replace("'", " ").replace("`", " ").replace(":", " ").replace(",", " ").split()
+    return next(((word,) for word in words if word in setup.settings), ())

@@ -1,0 +1,242 @@
+"""The configuration, typed and frozen: every section, every setting, its bounds and its default.
+
+``config.example.yml`` documents each of these for people. Times are in the unit their name ends in, except
+``network.reconnect_interval``, which the deployment guide fixed in milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+
+from gateway.config.fields import (
+    Allowed,
+    DriverName,
+    FilePath,
+    GatewayId,
+    Host,
+    HttpAddress,
+    PinnedKey,
+    RadioName,
+    Section,
+    WebSocketAddress,
+)
+
+Port = Annotated[int, Field(ge=0, le=65535)]  # 0: any free port, for tests
+Options = Annotated[
+    dict[str, Any],
+    Field(default_factory=dict, validate_default=True),
+    AfterValidator(MappingProxyType),
+    Allowed("a mapping of the driver's own settings"),
+]
+
+
+class Location(Section):
+    """Where the gateway stands: degrees WGS84, and a name for people."""
+
+    lat: Annotated[float, Field(ge=-90, le=90)]
+    lon: Annotated[float, Field(ge=-180, le=180)]
+    name: Annotated[str, Field(min_length=1, max_length=80)]
+
+
+class Gateway(Section):
+    """Who this gateway is, as it is registered with the coordinator."""
+
+    id: GatewayId
+    location: Location
+    type: Literal["lora", "mesh", "sms"]
+
+
+class Tls(Section):
+    """``ca_path`` None: the system's authorities. ``client_certificate``: show ours (mutual TLS)."""
+
+    ca_path: FilePath | None = None
+    client_certificate: bool = False
+
+
+class Network(Section):
+    """The way to the coordinator. ``allow_insecure`` stands first: the addresses are judged by it."""
+
+    allow_insecure: bool = False
+    api_url: HttpAddress
+    ws_url: WebSocketAddress
+    reconnect_interval: Annotated[int, Field(ge=100, le=600_000)] = 5000  # ms, base of a jittered backoff
+    coordinator_key: PinnedKey | None = None  # None: the one pinned by ``register``
+    tls: Tls = Tls()
+
+
+class Lora(Section):
+    """Receive on US915 sub-band 2 (915) or EU868 (868); transmit only when ``region`` is set.
+
+    ``spreading_factor``, ``bandwidth`` (kHz) and ``tx_power`` (dBm EIRP) are downlink defaults.
+    ``driver`` ``none``: no LoRa radio is opened.
+    """
+
+    frequency: Literal[915, 868]
+    spreading_factor: Annotated[int, Field(ge=7, le=12)] = 7
+    bandwidth: Literal[125, 250, 500] = 125
+    tx_power: Annotated[float, Field(ge=-10, le=30)] = 14
+    region: Literal["EU868", "US915"] | None = None
+    antenna_gain_dbi: Annotated[float, Field(ge=-20, le=20)] = 0.0
+    driver: DriverName = "lora_gwmp"
+    options: Options
+
+    @field_validator("region")
+    @classmethod
+    def _region_lies_in_the_band(cls, region: str | None, info: ValidationInfo) -> str | None:
+        frequency = info.data.get("frequency")
+        if region is not None and frequency is not None and not region.endswith(str(frequency)):
+            raise ValueError(f"frequency is {frequency}; allowed: the region of that band")
+        return region
+
+
+class Storage(Section):
+    """``max_snapshots`` and ``retention_days`` bound what the coordinator has acked; what it has not acked
+    is never dropped, and is bounded by ``min_free_mb`` of free disk (new snapshots are then refused)."""
+
+    max_snapshots: Annotated[int, Field(ge=1, le=10_000_000)] = 1000
+    retention_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    path: FilePath = Path("/var/lib/offgrid/gateway.db")
+    min_free_mb: Annotated[int, Field(ge=1, le=1_000_000)] = 200
+
+    @property
+    def pin_path(self) -> Path:
+        """Where ``register`` keeps the coordinator's key."""
+        return self.path.parent / "coordinator.vkey"
+
+
+class Security(Section):
+    """The gateway's Ed25519 key and its certificate, PEM."""
+
+    private_key_path: FilePath = Path("/etc/offgrid/gateway.key")
+    certificate_path: FilePath = Path("/etc/offgrid/gateway.crt")
+
+
+class Http(Section):
+    """Health, status and ``POST /v1/snapshots`` on the local network."""
+
+    enabled: bool = True
+    host: Host = "0.0.0.0"  # noqa: S104 - phones on the gateway's own Wi-Fi upload here
+    port: Port = 8080
+
+
+class Metrics(Section):
+    """Prometheus, on its own port."""
+
+    host: Host = "0.0.0.0"  # noqa: S104 - a Prometheus elsewhere scrapes it
+    port: Port = 9090
+
+
+class Logging(Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "text"] = "json"
+
+
+# Of every rate the burst is one minute's worth.
+Messages = Annotated[int, Field(ge=1, le=1_000_000)]
+Bytes = Annotated[int, Field(ge=1024, le=1 << 34)]
+Reassemblies = Annotated[int, Field(ge=1, le=65_536)]
+
+
+class RadioLimits(Section):
+    """What all of one radio may bring before anything of it is verified."""
+
+    messages_per_minute: Messages = 6000
+    bytes_per_minute: Bytes = 64 << 20
+    pending_reassemblies: Reassemblies = 256
+
+
+class PeerLimits(Section):
+    """What one peer of a radio (an address, a number, a packet forwarder) may bring before verification."""
+
+    messages_per_minute: Messages = 1200
+    bytes_per_minute: Bytes = 16 << 20
+    pending_reassemblies: Reassemblies = 64
+
+
+class DeviceLimits(Section):
+    """What one device may bring; charged only for what its key has verified."""
+
+    messages_per_minute: Messages = 60
+    bytes_per_minute: Bytes = 8 << 20
+
+
+class Limits(Section):
+    """Device ids can be forged, so what comes unverified is limited by radio and by peer only."""
+
+    radio: RadioLimits = RadioLimits()
+    peer: PeerLimits = PeerLimits()
+    device: DeviceLimits = DeviceLimits()
+    max_upload_bytes: Annotated[int, Field(ge=4096, le=64 << 20)] = 8 << 20
+    unenrolled_disk_percent: Annotated[int, Field(ge=0, le=100)] = 25
+    max_texts_per_nonce: Annotated[int, Field(ge=2, le=64)] = 8
+    verify_threads: Annotated[int, Field(ge=1, le=8)] = 1
+
+
+class Sync(Section):
+    """How the log goes to the coordinator; a batch is at most 256 entries and 1 MiB by the protocol."""
+
+    batch_entries: Annotated[int, Field(ge=1, le=256)] = 256
+    batch_bytes: Annotated[int, Field(ge=4096, le=1 << 20)] = 1 << 20
+    heartbeat_seconds: Annotated[int, Field(ge=5, le=3600)] = 120
+
+
+class Radio(Section):
+    """One more radio, built in or of a third party."""
+
+    driver: DriverName
+    options: Options
+
+
+Radios = Annotated[
+    dict[RadioName, Radio],
+    Field(default_factory=dict, validate_default=True),
+    AfterValidator(MappingProxyType),
+]
+
+
+class Config(Section):
+    """All of it. Sections without a default must be there."""
+
+    gateway: Gateway
+    network: Network
+    lora: Annotated[Lora | None, Field(validate_default=True)] = None
+    storage: Storage = Storage()
+    security: Security = Security()
+    http: Http = Http()
+    metrics: Metrics = Metrics()
+    logging: Logging = Logging()
+    limits: Limits = Limits()
+    sync: Sync = Sync()
+    radios: Radios
+    runtime_dir: FilePath = Path("/run/offgrid")
+
+    @field_validator("lora")
+    @classmethod
+    def _a_lora_gateway_has_lora(cls, lora: Lora | None, info: ValidationInfo) -> Lora | None:
+        gateway = info.data.get("gateway")
+        if lora is None and gateway is not None and gateway.type == "lora":
+            raise ValueError(
+                "gateway.type is lora; this section is required (lora.driver: none for no radio)"
+            )
+        return lora
+
+    @field_validator("metrics")
+    @classmethod
+    def _two_servers_need_two_ports(cls, metrics: Metrics, info: ValidationInfo) -> Metrics:
+        http = info.data.get("http")
+        if http is not None and http.enabled and metrics.port == http.port != 0:
+            raise ValueError(f"port {metrics.port} is http.port already; allowed: another one")
+        return metrics
+
+    @field_validator("radios")
+    @classmethod
+    def _no_two_radios_share_a_name(cls, radios: Mapping[str, Radio]) -> Mapping[str, Radio]:
+        taken = sorted({"lora", "http"} & radios.keys())
+        if taken:
+            raise ValueError(f"the names of the built-in radios are taken: {', '.join(taken)}")
+        return radios
