@@ -30,11 +30,12 @@ def pair_up(row: list[bytes]) -> list[bytes]:
 
 def perfect_root(hashes: bytes) -> bytes:
     """The root over ``hashes``, a power of two of 32-byte hashes laid end to end."""
-    while len(hashes) > HASH_SIZE:
-        hashes = b"".join(
-            [sha256(b"\x01" + hashes[i : i + 64]).digest() for i in range(0, len(hashes), 2 * HASH_SIZE)]
-        )
-    return hashes
+    if len(hashes) == HASH_SIZE:
+        return hashes
+    row = [sha256(b"\x01" + hashes[i : i + 64]).digest() for i in range(0, len(hashes), 2 * HASH_SIZE)]
+    while len(row) > 1:
+        row = pair_up(row)
+    return row[0]
 
 
 def fold_peaks(peaks: tuple[bytes, ...]) -> bytes:

@@ -16,12 +16,18 @@ class TileMissing(LookupError):
     """A tile reader gave fewer hashes than the tree of that size must have: the store has lost some."""
 
 
-def inclusion_proof(index: int, size: int, read: TileReader) -> tuple[bytes, ...]:
+def inclusion_proof(
+    index: int, size: int, read: TileReader, *, edge: Frontier | None = None
+) -> tuple[bytes, ...]:
     """The path of leaf ``index`` in the tree of the first ``size`` leaves, bottom up (RFC 9162 §2.1.3.1).
 
-    Raises ValueError when there is no such leaf, TileMissing when the reader gives too little.
+    ``edge``, the frontier at exactly ``size``, spares computing the right edge anew: a fifth of the work
+    at a million leaves. Raises ValueError when there is no such leaf or the edge is of another size,
+    TileMissing when the reader gives too little.
     """
-    return _range_hashes(inclusion_ranges(index, size), size, read)
+    if edge is not None and edge.size != size:
+        raise ValueError(f"a frontier at {edge.size} is no edge of a tree of {size}")
+    return _range_hashes(inclusion_ranges(index, size), size, read, edge)
 
 
 def consistency_proof(old_size: int, new_size: int, read: TileReader) -> tuple[bytes, ...]:
@@ -100,12 +106,18 @@ def _split(begin: int, end: int) -> int:
     return begin + (1 << ((end - begin - 1).bit_length() - 1))
 
 
-def _range_hashes(ranges: Iterable[LeafRange], size: int, read: TileReader) -> tuple[bytes, ...]:
-    nodes = _NodeReader(size, read)
-    return tuple(
-        fold_peaks(tuple(nodes.node(level, index) for level, index in perfect_subtrees(leaf_range)))
-        for leaf_range in ranges
-    )
+def _range_hashes(
+    ranges: Iterable[LeafRange], size: int, read: TileReader, edge: Frontier | None = None
+) -> tuple[bytes, ...]:
+    nodes, hashes = _NodeReader(size, read), []
+    for begin, end in ranges:
+        # A range at the right edge is a row of the last peaks, unless it is half of a peak itself.
+        if edge is not None and end == size and begin & (end - begin) == 0:
+            peaks = edge.peaks[-(end - begin).bit_count() :]
+        else:
+            peaks = tuple(nodes.node(level, index) for level, index in perfect_subtrees((begin, end)))
+        hashes.append(fold_peaks(peaks))
+    return tuple(hashes)
 
 
 class _NodeReader:
