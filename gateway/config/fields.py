@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -70,7 +71,7 @@ def _web_address(value: str, info: ValidationInfo, secure: str) -> str:
     plain = {"https": "http", "wss": "ws"}[secure]
     try:
         address = urlsplit(value)
-        _check_parts(address)
+        _check_parts(value, address)
     except ValueError as error:
         raise ValueError(f"{error}; allowed: {secure}://host[:port][/path]") from None
     if address.scheme == plain:
@@ -84,12 +85,15 @@ def _web_address(value: str, info: ValidationInfo, secure: str) -> str:
     return value.rstrip("/")
 
 
-def _check_parts(address: SplitResult) -> None:
-    """Raises :class:`ValueError` (``port`` does so by itself) for parts that have no meaning here."""
-    if not address.hostname or address.port == 0:
+def _check_parts(value: str, address: SplitResult) -> None:
+    """Raises :class:`ValueError` (``port`` and the codec do so by themselves) for what cannot be dialled."""
+    if not re.fullmatch(r"[!-~]+", value):  # urlsplit drops line breaks in silence
+        raise ValueError("only printable ASCII belongs here")
+    if not re.fullmatch(r"[A-Za-z0-9._:-]+", address.hostname or "") or address.port == 0:
         raise ValueError("no host or port to connect to")
     if address.username is not None or address.query or address.fragment:
         raise ValueError("no user, password, '?' or '#' belongs here")
+    (address.hostname or "").encode("idna")
 
 
 def _is_loopback(host: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +97,6 @@ def _driver_problems(config: Config, source: Source, clock: Clock) -> list[Probl
 
 
 def _named(error: DriverConfigError, setup: RadioSetup) -> Location:
-    """The setting that the driver's message speaks of first, if it names one that is there."""
-    words = str(error).replace("'", " ").replace("`", " ").replace(":", " ").replace(",", " ").split()
+    """The option that the driver's message speaks of first, if it speaks of one that is there."""
+    words = re.findall(r"\w+", str(error))
     return next(((word,) for word in words if word in setup.settings), ())

@@ -1,0 +1,59 @@
+"""What a technician types: ``offgrid-gateway COMMAND``; one file a command, imported when it is typed.
+
+To add a command: a file in this folder with a click command named ``command``, and a row in ``COMMANDS``.
+
+Exit codes: 0 fine, 1 failed, 2 usage or configuration. Expected failures are raised as
+:class:`gateway.errors.GatewayError` and printed here, on standard error, without a traceback.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from gateway import __version__
+from gateway.errors import ConfigError, GatewayError
+
+# Name → module and the line that --help shows (so that --help imports no command).
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "check-config": ("gateway.cli.check_config", "Judge a configuration file; name every problem in it."),
+    "keygen": ("gateway.cli.keygen", "Make the gateway's key and certificate."),
+    "register": ("gateway.cli.register", "Register with the coordinator and pin its key."),
+}
+
+
+class CommandLine(click.Group):
+    """A group whose commands are imported on demand, and whose expected failures become exit codes."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ConfigError as error:
+            for problem in error.problems:
+                click.echo(problem, err=True)
+            ctx.exit(2)
+        except GatewayError as error:
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(1)
+
+
+@click.group(cls=CommandLine, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="offgrid-gateway")
+def main() -> None:
+    """The off-grid gateway: signed ledgers in by radio, provable evidence out to a coordinator."""

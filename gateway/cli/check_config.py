@@ -1,0 +1,41 @@
+"""``check-config``: every problem of a configuration file at once, with line, path and what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from gateway.cli.options import DEFAULT_CONFIG
+from gateway.config import Config, load, radio_setups
+from gateway.systemclock import SystemClock
+
+
+@click.command("check-config")
+@click.argument(
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=DEFAULT_CONFIG,
+    envvar="OFFGRID_CONFIG",
+)
+def command(file: Path) -> None:
+    """Judge the configuration FILE (default: /etc/offgrid/config.yml).
+
+    Nothing is opened and nothing is changed; each radio's driver judges its own settings. Prints one
+    line a problem, FILE:LINE:COLUMN, and exits with 2 if there is any.
+    """
+    config = load(file, clock=SystemClock())
+    click.echo(f"{file}: fine")
+    for note in _notes(config):
+        click.echo(f"note: {note}")
+
+
+def _notes(config: Config) -> Iterator[str]:
+    """What is allowed and may still surprise."""
+    radios = ", ".join(f"{setup.name} ({setup.driver})" for setup in radio_setups(config))
+    yield f"radios: {radios or 'none'}"
+    if config.lora is not None and config.lora.driver != "none" and config.lora.region is None:
+        yield "lora.region is not set: the gateway listens and never transmits"
+    if config.network.allow_insecure:
+        yield "network.allow_insecure is set: what goes to the coordinator can be read on the way"
