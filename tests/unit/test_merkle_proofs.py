@@ -135,6 +135,14 @@ def test_sizes_that_do_not_grow_are_no_proof(old: int, new: int) -> None:
         verify_consistency(old, new, [], EMPTY_ROOT, ROOTS[5])
 
 
+def test_a_proof_that_goes_on_above_the_root_of_the_stated_size_fails() -> None:
+    # Both would lead to the right roots: they are proofs of a larger tree under a smaller size.
+    with pytest.raises(ProofInvalid, match="above the root"):
+        verify_inclusion(LEAVES[1], 0, 1, inclusion_proof(1, 2, READ), ROOTS[2])
+    with pytest.raises(ProofInvalid, match="above the root"):
+        verify_consistency(3, 4, consistency_proof(7, 8, READ), ROOTS[7], ROOTS[8])
+
+
 @pytest.mark.parametrize("strange", [b"", bytes(31), bytes(33)])
 def test_roots_and_leaves_of_another_length_are_refused(strange: bytes) -> None:
     with pytest.raises(ProofInvalid, match="expected 32"):
