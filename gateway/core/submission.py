@@ -1,0 +1,171 @@
+"""An upload on its way to the log: as it came, what must be known to judge it, and what is to be appended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+from gateway.core.merkle import Frontier
+from gateway.core.wallet.tree import WalletFrontier
+from gateway.core.wallet.upload import SnapshotUpload, TransactionsUpload
+from gateway.core.wallet.verify import DeviceKey
+from gateway.model import EntryKind, Source, Stamp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A decoded message and where it came from.
+
+    ``fingerprint`` is the SHA-256 of the message's bytes as they came: the same bytes get the same answer
+    without being judged again.
+    """
+
+    message: SnapshotUpload | TransactionsUpload
+    source: Source
+    fingerprint: bytes
+
+
+class ObjectState(IntEnum):
+    """What an object's signature was worth when it was last looked at."""
+
+    VERIFIED = 1
+    UNVERIFIED = 2  # no proven key of the signer is known
+    INVALID = 3  # out of its grammar, or fits none of the signer's proven keys
+
+
+@dataclass(frozen=True, slots=True)
+class HeldObject:
+    """An object of the log: its ordinal, its hash, its standing, and the leaf that covers it."""
+
+    ordinal: int
+    hash: bytes
+    state: ObjectState
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeldPlace:
+    """When and where a content was logged: all that its promise states."""
+
+    index: int
+    received_at_ms: int
+    quality: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBase:
+    """The first places of a device's ledger: the leaf that holds the list, and both trees over it."""
+
+    index: int
+    wallet: WalletFrontier
+    identities: Frontier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What the verifier asks before it judges: hashes and identities in list order, 32 bytes each."""
+
+    key: bytes
+    identities: tuple[bytes, ...]
+    receipts: tuple[bytes, ...] = ()
+    signers: frozenset[str] = frozenset()
+    base: tuple[int, bytes] | None = None
+    snapshot: tuple[int, bytes, int] | None = None
+    """Count, wallet root and timestamp."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the store holds of an upload; complete for objects with an ordinal below ``horizon``."""
+
+    horizon: int
+    known: Mapping[bytes, tuple[HeldObject, ...]]
+    """By identity, in the order of their ordinals."""
+    receipts: Mapping[bytes, HeldObject]
+    keys: Mapping[str, tuple[DeviceKey, ...]]
+    base: HeldBase | None = None
+    in_base: frozenset[bytes] = frozenset()
+    """Those of the asked identities which the base's list holds."""
+    resume: tuple[tuple[int, bytes], ...] = ()
+    """Where the base asked for is not held: at most three that are, longest first."""
+    snapshots: Mapping[bytes, HeldPlace] | None = None
+    """By header hash: the same device's snapshots of that count, root and timestamp."""
+    places: Mapping[int, HeldPlace] | None = None
+    """By leaf index, for every held object above."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedObject:
+    """An object's hash and its bytes."""
+
+    hash: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """Which (sender, nonce) a transaction spends, and to whom; ids are device ids, 16 hex characters."""
+
+    sender: str
+    nonce: int
+    receiver: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One place of an upload's list.
+
+    ``transaction`` is None where its text is too long to keep: only the identity stands in the list. ``held``
+    are the ordinals known for this identity when the facts were read. ``key`` verified it, where something did.
+    """
+
+    identity: bytes
+    transaction: EncodedObject | None
+    raw: bool
+    state: ObjectState
+    spend: Spend | None
+    key: bytes | None = None
+    held: tuple[HeldObject, ...] = ()
+    receipt: EncodedObject | None = None
+    receipt_state: ObjectState = ObjectState.UNVERIFIED
+    receipt_held: HeldObject | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotDraft:
+    """The header of a snapshot and what is kept of its whole list, so that the next upload may build on it."""
+
+    header: EncodedObject
+    count: int
+    root: bytes
+    timestamp_ms: int
+    base: HeldBase | None
+    wallet: WalletFrontier
+    identities: Frontier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """A judged upload, to be logged. ``key`` is the uploader's, ``proven`` all keys proven by this upload."""
+
+    kind: EntryKind
+    radio: str
+    stamp: Stamp
+    key: bytes
+    proven: frozenset[bytes]
+    items: tuple[Item, ...]
+    snapshot: SnapshotDraft | None
+    horizon: int
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Where a submission stands after its commit.
+
+    ``contents`` are the places of its H in order: one for a snapshot, one for each loose transaction.
+    ``entry`` is the new leaf, None where nothing was new.
+    """
+
+    contents: tuple[HeldPlace, ...]
+    entry: int | None

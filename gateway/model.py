@@ -1,0 +1,169 @@
+"""The words that cross floors: where something came from, how far the log stands, what is asked of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+
+class TimeQuality(IntEnum):
+    """How far a time of the gateway's clock can be trusted; docs/protocol/objects.md, "Conventions"."""
+
+    UNTRUSTED = 0
+    HOST = 1
+    AGREED = 2
+    GPS = 3
+
+
+class EntryKind(IntEnum):
+    """What kind of submission a leaf stands for."""
+
+    SNAPSHOT = 1
+    TRANSACTIONS = 2
+    EVIDENCE = 3
+    EPOCH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """A moment: milliseconds since 1970 UTC, and the clock's quality when it was read."""
+
+    unix_ms: int
+    quality: TimeQuality
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where an upload came from; nothing here is an identity.
+
+    ``radio`` is the configured name (at most 16 bytes, it goes into the entry), ``peer`` whatever the radio
+    calls the sender. ``linger_s`` is how long a busy store may wait for company before it commits: 0.25 for
+    radios whose answers are slow anyway, 0.002 for BLE and HTTP.
+    """
+
+    radio: str
+    peer: str
+    correlation_id: str
+    linger_s: float = 0.002
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halt:
+    """Why the log stands still until a person acts."""
+
+    what: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """How far the log stands, is signed and is acked. Sizes count leaves; notes are C2SP checkpoints."""
+
+    epoch: int
+    origin: str
+    size: int
+    root: bytes
+    signed_size: int
+    signed_note: bytes | None
+    acked_size: int
+    cosigned_note: bytes | None
+    halted: Halt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListDifference:
+    """A snapshot's list as `[base, ops]`; docs/protocol/objects.md, "Lists"."""
+
+    base: int | None
+    ops: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedObject:
+    """One object an entry covers; ``body`` is None when it was pruned."""
+
+    hash: bytes
+    body: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedEntry:
+    """One leaf with what it covers. ``list`` is None unless ``kind`` is a snapshot."""
+
+    index: int
+    kind: EntryKind
+    objects_root: bytes
+    received_at_ms: int
+    quality: int
+    radio: str
+    list: ListDifference | None
+    objects: tuple[LoggedObject, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Consecutive entries from ``start``; empty when the log ends there."""
+
+    start: int
+    entries: tuple[LoggedEntry, ...]
+
+    @property
+    def end(self) -> int:
+        """The size of the log up to and including this batch."""
+        return self.start + len(self.entries)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContentPlace:
+    """Where a content H stands: its entry, and the path from H to the entry's objects root."""
+
+    index: int
+    entry: bytes
+    received_at_ms: int
+    quality: int
+    object_index: int
+    object_path: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionPolicy:
+    """What may go once it is acked: bodies beyond the newest ``max_snapshots`` entries, or received earlier
+    than ``received_before_ms`` (milliseconds since 1970; None: no bound by age)."""
+
+    max_snapshots: int
+    received_before_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """What one round of pruning freed; ``more`` says that another round would find work."""
+
+    entries: int
+    body_bytes: int
+    file_bytes: int
+    more: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """Counts since the log began, unless "since opening" is said; bytes and milliseconds where named."""
+
+    size: int
+    acked_size: int
+    objects: int
+    verified_transactions: int
+    acked_transactions: int
+    unverified_transactions: int
+    invalid_transactions: int
+    conflicts: int
+    conflicts_pending: int
+    double_spends: int
+    oldest_unacked_received_at_ms: int | None
+    body_bytes: int
+    unproven_bytes: int
+    file_bytes: int
+    pruned_entries: int
+    commits_since_opening: int
+    commit_seconds_since_opening: float
+    write_failures_since_opening: int
+    refused_since_opening: dict[str, int] = field(default_factory=dict)

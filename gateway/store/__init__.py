@@ -1,0 +1,7 @@
+"""The one thing that owns the database: an append-only log of what was accepted, and what was promised."""
+
+from __future__ import annotations
+
+from gateway.store.store import Store, StoreSettings
+
+__all__ = ["Store", "StoreSettings"]

@@ -1,0 +1,160 @@
+"""The store as the rest of the gateway sees it: coroutines that run on the one thread that owns the database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from gateway.core.refusal import Refused
+from gateway.core.submission import Appended, Facts, Question, Submission
+from gateway.model import Batch, ContentPlace, Figures, Freed, Halt, Head, RetentionPolicy
+from gateway.store.connection import Connect, connect_sqlite
+from gateway.store.ledger import Ledger
+from gateway.store.limits import Limits
+from gateway.store.thread import StoreThread
+
+Done = Callable[[Appended | Refused | BaseException], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSettings:
+    """Where the database is and how far it may grow.
+
+    ``free_bytes`` says how much the disk has left; below ``limits.free_disk_floor`` nothing new is accepted.
+    """
+
+    path: Path
+    gateway_id: str
+    free_bytes: Callable[[], int]
+    limits: Limits = Limits()
+    connect: Connect = connect_sqlite
+
+
+class Store:
+    """The log. Open it with ``async with Store(settings)``.
+
+    Every coroutine runs on the store's own thread and returns frozen values. What returned from
+    :meth:`append` is on disk; an upload, a crash and a full disk leave all of a group or nothing of it.
+
+    Raises :class:`gateway.errors.FatalError` at opening when the database is corrupt, held by another process,
+    or not run with ``synchronous=FULL``.
+    """
+
+    def __init__(self, settings: StoreSettings) -> None:
+        self._settings = settings
+        self._thread: StoreThread
+
+    async def __aenter__(self) -> Self:
+        settings = self._settings
+        self._thread = await StoreThread.start(
+            lambda: Ledger.open(
+                settings.path,
+                gateway_id=settings.gateway_id,
+                connect=settings.connect,
+                free_bytes=settings.free_bytes,
+                limits=settings.limits,
+            )
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._thread.stop()
+
+    # What the recorder uses.
+
+    async def facts_for(self, question: Question) -> Facts:
+        """What is known already of an upload."""
+        return await self._thread.run(lambda ledger: ledger.facts_for(question))
+
+    async def append(self, submissions: Sequence[Submission]) -> list[Appended | Refused]:
+        """Log a group in one durable transaction; each stands or is refused by itself.
+
+        Raises nothing for a full disk: then every one of the group is Refused with STORAGE_FULL.
+        """
+        return await self._thread.run(lambda ledger: ledger.append(submissions))
+
+    async def add_candidate(self, key: bytes) -> None:
+        """A device said its key (32 bytes): try it on what its id signed. Kept in memory, at most 1024."""
+        await self._thread.run(lambda ledger: ledger.add_candidate(key))
+
+    # What the sync session uses.
+
+    async def head(self) -> Head:
+        """How far the log stands, is signed and is acked, as of the newest commit."""
+        return await self._thread.run(lambda ledger: ledger.head())
+
+    async def grown(self, beyond: int) -> Head:
+        """The head, as soon as the log has more than ``beyond`` leaves."""
+        return await self._thread.grown(beyond)
+
+    async def read_batch(self, start: int, max_entries: int = 256, max_bytes: int = 1 << 20) -> Batch:
+        """Entries from ``start`` with their objects: at least one where there is one, else within both bounds."""
+        return await self._thread.run(lambda ledger: ledger.read_batch(start, max_entries, max_bytes))
+
+    async def record_signed(self, size: int, note: bytes) -> None:
+        """Remember the newest checkpoint signed. Rides on the next commit; a crash before it forgets it."""
+        await self._thread.run(lambda ledger: ledger.record_signed(size, note))
+
+    async def mark_acked(self, size: int, note: bytes) -> None:
+        """Remember that the coordinator cosigned ``size``; rides on the next commit, and WELCOME says it again.
+
+        Raises ValueError above the log's own size.
+        """
+        await self._thread.run(lambda ledger: ledger.mark_acked(size, note))
+
+    async def halt(self, halt: Halt) -> None:
+        """Stop the log, durably: from here on everything new is refused as HALTED until a person lifts it."""
+        await self._thread.run(lambda ledger: ledger.halt(halt))
+
+    async def body(self, object_hash: bytes) -> bytes | None:
+        """An object's bytes; None when it is not held, or pruned."""
+        return await self._thread.run(lambda ledger: ledger.body(object_hash))
+
+    # Proofs.
+
+    async def content(self, content: bytes) -> ContentPlace | None:
+        """Where the content H (32 bytes) stands; None when this log does not cover it."""
+        return await self._thread.run(lambda ledger: ledger.content(content))
+
+    async def proof(self, index: int, size: int) -> tuple[bytes, ...]:
+        """RFC 9162 inclusion proof of leaf ``index`` in the tree of ``size`` leaves; ValueError out of range."""
+        return await self._thread.run(lambda ledger: ledger.proof(index, size))
+
+    async def consistency(self, old_size: int, new_size: int) -> tuple[bytes, ...]:
+        """RFC 9162 consistency proof; ValueError unless 0 < ``old_size`` ≤ ``new_size`` ≤ the log's size."""
+        return await self._thread.run(lambda ledger: ledger.consistency(old_size, new_size))
+
+    async def root_at(self, size: int) -> bytes:
+        """The root when the log had ``size`` leaves; ValueError above its size."""
+        return await self._thread.run(lambda ledger: ledger.root_at(size))
+
+    # Housekeeping.
+
+    async def prune(self, policy: RetentionPolicy) -> Freed:
+        """Free the bodies of at most 1024 entries that are acked on disk and out of the policy."""
+        return await self._thread.run(lambda ledger: ledger.prune(policy))
+
+    async def figures(self) -> Figures:
+        """Counts for metrics and status."""
+        return await self._thread.run(lambda ledger: ledger.figures())
+
+    def submit(self, submission: Submission, linger_s: float, done: Done) -> None:
+        """Queue one submission for the next group commit; callable from any thread.
+
+        ``done`` is called on the event loop after the commit, all of a group in one call of the loop.
+        """
+        self._thread.submit(submission, linger_s, done)
+
+    def ask(self, question: Question, answered: Callable[[Facts | BaseException], None]) -> None:
+        """Queue a question; callable from any thread, ``answered`` is called on the store's thread."""
+        self._thread.post(lambda ledger: ledger.facts_for(question), answered)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        return self._thread.loop
