@@ -1,0 +1,321 @@
+"""Mutated frames through one decoder: each is decoded or refused, or this ends with the culprit.
+
+    python -m benchmarks.fuzz --decoder cbor --frames 1000000 --seed 1
+
+A decoder is a row of `TARGETS`: genuine frames to start from, the decoder, and what it may raise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+
+from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
+
+from gateway.core import cbor
+from gateway.core.cbor import CborError
+from gateway.core.message.uplink import decode_uplink
+from gateway.core.message.wallet_json import decode_snapshot
+from gateway.core.refusal import Refused
+from gateway.core.wallet.objects import (
+    HASH_BYTES,
+    BoundReceipt,
+    DeviceKeyObject,
+    SnapshotHeader,
+    decode_object,
+    encode_object,
+    receipt_fields,
+    transaction_fields,
+)
+from gateway.core.wallet.snapshot import Snapshot, device_id
+from gateway.core.wallet.transaction import OversizeTransaction, RawTransaction, Receipt, Transaction
+from gateway.core.wallet.tree import wallet_root
+from gateway.core.wallet.upload import SnapshotUpload, TransactionsUpload
+
+MAX_BYTES = 1 << 16
+
+Samples = Callable[[], Sequence[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A decoder under attack."""
+
+    samples: Samples
+    decode: Callable[[bytes], object]
+    refusals: tuple[type[Exception], ...]
+
+
+def main() -> int:
+    options = _options()
+    started = time.perf_counter()
+    outcomes = attack(TARGETS[options.decoder], frames=options.frames, seed=options.seed)
+    seconds = time.perf_counter() - started
+    counts = ", ".join(f"{word} {count}" for word, count in outcomes.most_common())
+    sys.stdout.write(f"{options.decoder}: {options.frames} frames in {seconds:.0f} s, uncaught 0; {counts}\n")
+    return 0
+
+
+def attack(target: Target, *, frames: int, seed: int) -> Counter[str]:
+    """How many frames were decoded, or refused with which word.
+
+    An exception that is no refusal goes through, with a note of the frame that brings it about.
+    """
+    random = Random(seed)
+    samples = target.samples()
+    for sample in samples:
+        target.decode(sample)  # a sample that is refused would test little
+    outcomes: Counter[str] = Counter()
+    for number in range(frames):
+        frame = mutated(random, samples)
+        try:
+            target.decode(frame)
+            outcomes["decoded"] += 1
+        except target.refusals as refusal:
+            outcomes[refusal.code.word if isinstance(refusal, Refused) else "refused"] += 1
+        except BaseException as error:
+            error.add_note(f"seed {seed}, frame {number}: {frame.hex()}")
+            raise
+    return outcomes
+
+
+def mutated(random: Random, samples: Sequence[bytes]) -> bytes:
+    """One of the samples with one to four wounds."""
+    frame = bytearray(random.choice(samples))
+    for _ in range(random.choice((1, 1, 1, 2, 3, 4))):
+        random.choice(_WOUNDS)(random, frame, samples)
+    return bytes(frame)
+
+
+def _flip_bit(random: Random, frame: bytearray, _: Sequence[bytes]) -> None:
+    if frame:
+        frame[random.randrange(len(frame))] ^= 1 << random.randrange(8)
+
+
+def _set_byte(random: Random, frame: bytearray, _: Sequence[bytes]) -> None:
+    if frame:
+        frame[random.randrange(len(frame))] = random.randrange(256)
+
+
+def _cut(random: Random, frame: bytearray, _: Sequence[bytes]) -> None:
+    del frame[random.randrange(len(frame) + 1) :]
+
+
+def _drop(random: Random, frame: bytearray, _: Sequence[bytes]) -> None:
+    start = random.randrange(len(frame) + 1)
+    del frame[start : start + random.randint(1, 16)]
+
+
+def _repeat(random: Random, frame: bytearray, _: Sequence[bytes]) -> None:
+    start = random.randrange(len(frame) + 1)
+    frame[start:start] = frame[start : start + random.randint(1, 64)]
+
+
+def _splice(random: Random, frame: bytearray, samples: Sequence[bytes]) -> None:
+    other = random.choice(samples)
+    start = random.randrange(len(other) + 1)
+    at = random.randrange(len(frame) + 1)
+    frame[at : at + random.randint(0, 32)] = other[start : start + random.randint(1, 64)]
+
+
+def _insert_token(random: Random, frame: bytearray, _: Sequence[bytes]) -> None:
+    at = random.randrange(len(frame) + 1)
+    frame[at : at + random.randint(0, 4)] = random.choice(_TOKENS)
+
+
+_WOUNDS = (_flip_bit, _set_byte, _cut, _drop, _repeat, _splice, _insert_token)
+
+_TOKENS = (
+    # CBOR: huge lengths, NaN, floats, tags, indefinite lengths, a break, deep nesting, bad UTF-8
+    *map(
+        bytes.fromhex,
+        ("9bffffffffffffffff", "5bffffffffffffffff", "bb7fffffffffffffff", "1bffffffffffffffff"),
+    ),
+    *map(
+        bytes.fromhex, ("f97e00", "fb7ff8000000000000", "f93c00", "c0", "c24101", "c482", "d81c80", "d81d00")
+    ),
+    *map(
+        bytes.fromhex,
+        ("9f", "5f", "7f", "bf", "ff", "f5", "f6", "f7", "f8ff", "62c328", "a201010101", "a18001"),
+    ),
+    b"\x81" * 600,
+    # JSON: constants, duplicate names, huge and odd numbers, escapes, deep nesting
+    *(
+        b"NaN",
+        b"-Infinity",
+        b"null",
+        b"true",
+        b"1e999",
+        b"-0",
+        b"9" * 400,
+        b"1.0",
+        b'"\\ud800"',
+        b'"\\u0000"',
+    ),
+    *(
+        b'"id":"x",',
+        b'"receipt":[],',
+        b'"from":{},',
+        b"[" * 2000,
+        b'{"a":' * 2000,
+        b"\xff",
+        b"\x00",
+        b"\xef\xbb\xbf",
+    ),
+)
+
+
+_SEEDS = (bytes([1]) * 32, bytes([2]) * 32)
+_PAYER, _PAYEE = (crypto_sign_seed_keypair(seed) for seed in _SEEDS)
+
+
+def _sign(pair: tuple[bytes, bytes], text: bytes) -> bytes:
+    return crypto_sign(text, pair[1])[:64]
+
+
+def _payment(nonce: int, amount: str, transaction_id: str) -> Transaction:
+    blank = Transaction(
+        transaction_id, device_id(_PAYER[0]), device_id(_PAYEE[0]), amount, nonce, 1767225626457 + nonce, b""
+    )
+    return replace(blank, signature=_sign(_PAYER, blank.signed_text))
+
+
+def _ledger() -> list[Transaction]:
+    return [
+        _payment(0, "5", "ab" * 16),
+        _payment(1, "1e-7", "Zahlung"),
+        _payment(2, "0.30000000000000004", "é"),
+    ]
+
+
+def _receipt(transaction: Transaction) -> Receipt:
+    blank = Receipt("accepted", transaction.timestamp_ms + 5, b"")
+    return replace(blank, signature=_sign(_PAYEE, blank.signed_text(transaction.id)))
+
+
+_RAW = RawTransaction("a:b:c:5.0:0:0", "%%%")
+
+
+def _snapshot(identities: Sequence[bytes]) -> Snapshot:
+    blank = Snapshot(wallet_root(identities), 1767240233837, len(identities), b"")
+    return replace(blank, signature=_sign(_PAYEE, blank.signed_text))
+
+
+def _cbor_samples() -> list[bytes]:
+    ledger = _ledger()
+    items = [[*transaction_fields(tx), receipt_fields(_receipt(tx))] for tx in ledger]
+    items += [transaction_fields(_payment(3, "1e+21", "cd" * 16)), [_RAW.text, _RAW.signature_text]]
+    key = _PAYEE[0]
+    snapshot = _snapshot([tx.identity for tx in ledger])
+    head = [snapshot.root, snapshot.timestamp_ms, snapshot.count, snapshot.signature]
+    messages: list[list[object]] = [
+        [1, key],
+        [2, key, head, 0, None, items],
+        [2, key, head, 2, bytes(32), items[2:]],
+        [3, key, items[:2]],
+        [4, bytes(32)],
+    ]
+    return [cbor.encode(message) for message in messages]
+
+
+def _json_samples() -> list[bytes]:
+    ledger = _ledger()
+    snapshot = _snapshot([tx.identity for tx in ledger])
+    envelope = {
+        "publicKey": _base64(_PAYEE[0]),
+        "snapshot": {
+            "root": snapshot.root.hex(),
+            "timestamp": snapshot.timestamp_ms,
+            "signature": _base64(snapshot.signature),
+            "txCount": snapshot.count,
+        },
+        "transactions": [_json_transaction(tx) for tx in ledger],
+    }
+    incremental = envelope | {"base": {"count": 1, "root": "00" * 32}}
+    return [
+        json.dumps(message).encode() for message in (envelope, incremental, envelope | {"transactions": []})
+    ]
+
+
+def _json_transaction(transaction: Transaction) -> dict[str, object]:
+    receipt = _receipt(transaction)
+    return {
+        "id": transaction.id,
+        "from": transaction.sender,
+        "to": transaction.receiver,
+        "amount": float(transaction.amount),
+        "nonce": transaction.nonce,
+        "timestamp": transaction.timestamp_ms,
+        "signature": _base64(transaction.signature),
+        "metadata": {"transport": "BLE", "offline": True},
+        "receipt": {
+            "txId": transaction.id,
+            "receiverSignature": _base64(receipt.signature),
+            "timestamp": receipt.timestamp_ms,
+            "status": receipt.status,
+        },
+    }
+
+
+def _object_samples() -> list[bytes]:
+    transaction = _ledger()[1]
+    receipt = BoundReceipt(transaction.identity, _receipt(transaction))
+    header = SnapshotHeader(_PAYEE[0], _snapshot([transaction.identity]), bytes(32))
+    return [encode_object(o) for o in (transaction, receipt, header, DeviceKeyObject(_PAYER[0]), _RAW)]
+
+
+def _base64(data: bytes) -> str:
+    return b64encode(data).decode()
+
+
+def _uplink(frame: bytes) -> object:
+    return _kept(decode_uplink(frame, max_bytes=MAX_BYTES))
+
+
+def _envelope(frame: bytes) -> object:
+    return _kept(decode_snapshot(frame, max_bytes=MAX_BYTES))
+
+
+def _kept(message: object) -> object:
+    """What was decoded has a leaf, and an object that reads back as it was."""
+    for item in message.items if isinstance(message, SnapshotUpload | TransactionsUpload) else ():
+        transaction = item.transaction
+        same = (
+            isinstance(transaction, OversizeTransaction) or _object(encode_object(transaction)) == transaction
+        )
+        if len(transaction.identity) != HASH_BYTES or not same:
+            raise AssertionError(f"{transaction} does not read back")
+    return message
+
+
+def _object(frame: bytes) -> object:
+    value = decode_object(frame)
+    if encode_object(value) != frame:
+        raise AssertionError(f"{value} has a second encoding")
+    return value
+
+
+TARGETS = {
+    "cbor": Target(_cbor_samples, _uplink, (Refused,)),
+    "json": Target(_json_samples, _envelope, (Refused,)),
+    "object": Target(_object_samples, _object, (CborError,)),
+}
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.fuzz", description=__doc__)
+    parser.add_argument("--decoder", choices=sorted(TARGETS), required=True)
+    parser.add_argument("--frames", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=1)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Device messages ↔ bytes: deterministic CBOR, and the wallet's own JSON."""

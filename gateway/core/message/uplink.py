@@ -1,0 +1,122 @@
+"""What devices send, from deterministic CBOR; docs/protocol/messages.md, "Device messages"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from gateway.core import cbor
+from gateway.core.cbor import CborError, as_array, as_bytes, as_uint
+from gateway.core.refusal import Refusal, Refused
+from gateway.core.wallet.objects import (
+    HASH_BYTES,
+    read_receipt_fields,
+    read_snapshot_fields,
+    read_transaction_fields,
+    refuse_disguised,
+)
+from gateway.core.wallet.signature import KEY_BYTES
+from gateway.core.wallet.transaction import OversizeTransaction, RawTransaction, keep_raw
+from gateway.core.wallet.upload import MAX_LOOSE, LedgerItem, SnapshotUpload, TransactionsUpload
+
+
+class Up(IntEnum):
+    """First element of an uplink message."""
+
+    HELLO = 1
+    SNAPSHOT = 2
+    TRANSACTIONS = 3
+    STATUS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """A device that says its key, and wants a BEACON."""
+
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StatusQuery:
+    """Asks for the receipt of a content hash."""
+
+    content: bytes
+
+
+Uplink = Hello | SnapshotUpload | TransactionsUpload | StatusQuery
+
+
+def decode_uplink(data: bytes, *, max_bytes: int) -> Uplink:
+    """Reads one message of at most `max_bytes`; raises `Refused` with TOO_LARGE, UNSUPPORTED or MALFORMED."""
+    if len(data) > max_bytes:
+        raise Refused(Refusal.TOO_LARGE, f"{len(data)} bytes seen, {max_bytes} allowed")
+    try:
+        return _read(as_array(cbor.decode(data)))
+    except CborError as error:
+        raise Refused(Refusal.MALFORMED, str(error)) from error
+
+
+def _read(array: list[object]) -> Uplink:
+    if not array:
+        raise CborError("an empty array is no message")
+    kind = as_uint(array[0])
+    match [kind, *array[1:]]:
+        case [Up.HELLO, key]:
+            return Hello(as_bytes(key, KEY_BYTES))
+        case [Up.SNAPSHOT, key, snapshot, base_count, base_root, items]:
+            return _read_snapshot(key, snapshot, base_count, base_root, items)
+        case [Up.TRANSACTIONS, key, items]:
+            return _read_transactions(key, items)
+        case [Up.STATUS, content]:
+            return StatusQuery(as_bytes(content, HASH_BYTES))
+    if kind in list(Up):
+        raise CborError(f"{len(array)} elements do not make a {Up(kind).name}")
+    raise Refused(Refusal.UNSUPPORTED, f"no uplink message of type {kind}")
+
+
+def _read_snapshot(
+    key: object, snapshot: object, base_count: object, base_root: object, items: object
+) -> SnapshotUpload:
+    count = as_uint(base_count)
+    root = None if base_root is None else as_bytes(base_root, HASH_BYTES)
+    if (count == 0) != (root is None):
+        raise CborError("base_count 0 and no base_root belong together")
+    return SnapshotUpload(
+        as_bytes(key, KEY_BYTES), read_snapshot_fields(snapshot), _read_items(items), count, root
+    )
+
+
+def _read_transactions(key: object, items: object) -> TransactionsUpload:
+    upload = TransactionsUpload(as_bytes(key, KEY_BYTES), _read_items(items))
+    refuse_unreceiptable(upload.items)
+    return upload
+
+
+def refuse_unreceiptable(items: tuple[LedgerItem, ...]) -> None:
+    """Loose transactions are promised one by one by their object, so their number and form are bounded."""
+    if not 1 <= len(items) <= MAX_LOOSE:
+        raise CborError(f"1 to {MAX_LOOSE} transactions expected, {len(items)} seen")
+    if any(isinstance(item.transaction, OversizeTransaction) for item in items):
+        raise CborError("a raw transaction's text has at most 512 bytes")
+
+
+def _read_items(items: object) -> tuple[LedgerItem, ...]:
+    return tuple([_read_item(as_array(item, 2, 7, 8)) for item in as_array(items)])
+
+
+def _read_item(fields: list[object]) -> LedgerItem:
+    match fields:
+        case [text, signature_text]:
+            return LedgerItem(_read_raw(text, signature_text))
+        case [*transaction, receipt] if len(fields) == 8:
+            return LedgerItem(read_transaction_fields(transaction), read_receipt_fields(receipt))
+    return LedgerItem(read_transaction_fields(fields))
+
+
+def _read_raw(text: object, signature_text: object) -> RawTransaction | OversizeTransaction:
+    if type(text) is not str or type(signature_text) is not str:
+        raise CborError("a raw transaction is two texts")
+    raw = keep_raw(text, signature_text)
+    if isinstance(raw, RawTransaction):
+        refuse_disguised(raw)
+    return raw

@@ -1,0 +1,1 @@
+"""The wallets' formats: signed texts, tree, receipts, and the rules by which an upload stands."""

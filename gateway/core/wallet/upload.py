@@ -1,0 +1,38 @@
+"""What a device hands over, decoded and not yet verified."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.core.wallet.snapshot import Snapshot
+from gateway.core.wallet.transaction import AnyTransaction, Receipt
+
+MAX_LOOSE = 64
+"""Transactions in one upload without a snapshot."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerItem:
+    """One place in a ledger; only a transaction in its grammar can have a receipt."""
+
+    transaction: AnyTransaction
+    receipt: Receipt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotUpload:
+    """A snapshot and what follows the first `base_count` places of its ledger; 0 and None: the whole."""
+
+    key: bytes
+    snapshot: Snapshot
+    items: tuple[LedgerItem, ...]
+    base_count: int = 0
+    base_root: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionsUpload:
+    """Transactions without a snapshot, each receipted by itself."""
+
+    key: bytes
+    items: tuple[LedgerItem, ...]
