@@ -1,1 +1,1 @@
-"""Simulated radios, wallets and coordinator: real endpoints below the drivers, sharing no code with the gateway."""
+"""Simulated radios, wallets and coordinator: real endpoints below the drivers; no code of the gateway's."""

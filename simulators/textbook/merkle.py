@@ -1,0 +1,100 @@
+"""RFC 6962 section 2.1: tree hashes, audit paths and consistency proofs, by their recursive definitions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+EMPTY_ROOT = sha256(b"").digest()
+
+
+def leaf_hash(data: bytes) -> bytes:
+    return sha256(b"\x00" + data).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    return sha256(b"\x01" + left + right).digest()
+
+
+def root_of(leaves: Sequence[bytes]) -> bytes:
+    """MTH(D[n]) of section 2.1, given the leaves' hashes."""
+    if len(leaves) <= 1:
+        return leaves[0] if leaves else EMPTY_ROOT
+    k = _split(len(leaves))
+    return node_hash(root_of(leaves[:k]), root_of(leaves[k:]))
+
+
+def root_of_data(data: Iterable[bytes]) -> bytes:
+    """The root over leaves that hold `data`."""
+    return root_of([leaf_hash(item) for item in data])
+
+
+def audit_path(index: int, leaves: Sequence[bytes]) -> list[bytes]:
+    """PATH(m, D[n]) of section 2.1.1."""
+    if len(leaves) <= 1:
+        return []
+    k = _split(len(leaves))
+    if index < k:
+        return [*audit_path(index, leaves[:k]), root_of(leaves[k:])]
+    return [*audit_path(index - k, leaves[k:]), root_of(leaves[:k])]
+
+
+def root_from_path(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
+    """The root that an audit path leads to; None where the path does not fit this index and size."""
+    if not 0 <= index < size or any(len(node) != 32 for node in path):
+        return None
+    if size == 1:
+        return leaf if not path else None
+    if not path:
+        return None
+    k = _split(size)
+    if index < k:
+        below = root_from_path(leaf, index, k, path[:-1])
+        return None if below is None else node_hash(below, path[-1])
+    below = root_from_path(leaf, index - k, size - k, path[:-1])
+    return None if below is None else node_hash(path[-1], below)
+
+
+def consistency_proof(old: int, leaves: Sequence[bytes]) -> list[bytes]:
+    """PROOF(m, D[n]) of section 2.1.2, 0 < m <= n."""
+    return _subproof(old, leaves, True)
+
+
+def _subproof(m: int, leaves: Sequence[bytes], whole: bool) -> list[bytes]:
+    if m == len(leaves):
+        return [] if whole else [root_of(leaves)]
+    k = _split(len(leaves))
+    if m <= k:
+        return [*_subproof(m, leaves[:k], whole), root_of(leaves[k:])]
+    return [*_subproof(m - k, leaves[k:], False), root_of(leaves[:k])]
+
+
+@dataclass(frozen=True, slots=True)
+class CompactRange:
+    """What appending to a tree needs: its size and the roots of its perfect subtrees, largest first."""
+
+    size: int = 0
+    peaks: tuple[bytes, ...] = ()
+
+    def append(self, leaf: bytes) -> CompactRange:
+        """The tree with one more leaf: equal subtrees join, as carries do in binary addition."""
+        peaks, size = list(self.peaks), self.size
+        while size & 1:
+            leaf = node_hash(peaks.pop(), leaf)
+            size >>= 1
+        return CompactRange(self.size + 1, (*peaks, leaf))
+
+    def root(self) -> bytes:
+        """MTH of the whole: every split of section 2.1 cuts off the largest perfect subtree on the left."""
+        if not self.peaks:
+            return EMPTY_ROOT
+        *left, root = self.peaks
+        for peak in reversed(left):
+            root = node_hash(peak, root)
+        return root
+
+
+def _split(n: int) -> int:
+    """The largest power of two smaller than n."""
+    return 1 << (n - 1).bit_length() - 1
