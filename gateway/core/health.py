@@ -1,0 +1,118 @@
+"""The health score: 100 minus documented deductions, each with its reason.
+
+    deduction                                     points   why this many
+    log halted (fork, restore, shrunken tree)         60   below 50: nothing can be promised any more
+    store refuses (disk floor, write errors)          60   below 50: nothing can be accepted
+    no radio works                                    60   below 50: nobody can be heard
+    one of several radios does not work               20   not below 50: others hear
+    coordinator unreachable for over 5 min            30   not below 50: evidence is kept, not lost
+    coordinator unreachable, up to 5 min               5
+    coordinator session waits for a person            30
+    another service waits for a person                10
+    free disk under twice the floor                   10
+    LoRa configured, region not set                    5   hears, never answers
+    certificate expires within 30 days / expired    5/15
+    time untrusted                                     5
+
+The score never falls below 0. The operator's alert fires below 50 for ten minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+LINK_GRACE_S = 300.0
+CERTIFICATE_WARNING_S = 30 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Deduction:
+    """Points taken off, and why, in words for an operator."""
+
+    points: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the score is computed from; gathered by the daemon, seconds where a duration is meant."""
+
+    log_halted: str | None = None
+    store_refuses: str | None = None
+    radios: Mapping[str, bool] = field(default_factory=dict)  # configured radio → works now
+    link_down_s: float | None = None  # None: connected, or no coordinator configured
+    link_halted: str | None = None
+    halted_services: Mapping[str, str] = field(default_factory=dict)
+    free_disk: int | None = None  # bytes
+    disk_floor: int = 0  # bytes
+    region_unset: bool = False
+    certificate_expires_in_s: float | None = None
+    time_trusted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Score 0 to 100 and the deductions that made it, heaviest first."""
+
+    score: int
+    deductions: tuple[Deduction, ...]
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        return tuple(deduction.reason for deduction in self.deductions)
+
+
+def assess(facts: Facts) -> Health:
+    """The score for these facts."""
+    deductions = tuple(sorted(_deductions(facts), key=lambda deduction: -deduction.points))
+    return Health(max(0, 100 - sum(deduction.points for deduction in deductions)), deductions)
+
+
+def _deductions(facts: Facts) -> Iterator[Deduction]:
+    if facts.log_halted is not None:
+        yield Deduction(60, f"the log waits for a person: {facts.log_halted}")
+    if facts.store_refuses is not None:
+        yield Deduction(60, f"the store refuses new snapshots: {facts.store_refuses}")
+    yield from _radios(facts.radios)
+    yield from _link(facts)
+    for name, reason in facts.halted_services.items():
+        yield Deduction(10, f"{name} waits for a person: {reason}")
+    if facts.free_disk is not None and facts.free_disk < 2 * facts.disk_floor and not facts.store_refuses:
+        yield Deduction(
+            10, f"only {facts.free_disk >> 20} MiB of disk free, the floor is {facts.disk_floor >> 20}"
+        )
+    if facts.region_unset:
+        yield Deduction(5, "lora.region is not set: LoRa is heard but never answered")
+    yield from _certificate(facts.certificate_expires_in_s)
+    if not facts.time_trusted:
+        yield Deduction(5, "the time is not trusted yet: no coordinator, GPS or NTP has confirmed it")
+
+
+def _radios(radios: Mapping[str, bool]) -> Iterator[Deduction]:
+    dead = sorted(name for name, works in radios.items() if not works)
+    if not dead:
+        return
+    names = ", ".join(dead)
+    if len(dead) == len(radios):
+        yield Deduction(60, f"no radio works ({names})")
+    else:
+        yield Deduction(20, f"radio not working: {names}")
+
+
+def _link(facts: Facts) -> Iterator[Deduction]:
+    if facts.link_halted is not None:
+        yield Deduction(30, f"sync waits for a person: {facts.link_halted}")
+    elif facts.link_down_s is not None and facts.link_down_s > LINK_GRACE_S:
+        yield Deduction(30, f"coordinator unreachable for {facts.link_down_s / 60:.0f} min")
+    elif facts.link_down_s is not None:
+        yield Deduction(5, f"coordinator unreachable for {facts.link_down_s:.0f} s")
+
+
+def _certificate(expires_in_s: float | None) -> Iterator[Deduction]:
+    if expires_in_s is None or expires_in_s > CERTIFICATE_WARNING_S:
+        return
+    if expires_in_s <= 0:
+        yield Deduction(15, "the gateway's certificate has expired")
+    else:
+        yield Deduction(5, f"the gateway's certificate expires in {expires_in_s / 86_400:.0f} days")
