@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.config.fields import Section
 from gateway.config.load import RadioSetup, load, radio_setups
 from gateway.config.model import (
     Config,
@@ -38,6 +39,7 @@ __all__ = [
     "Radio",
     "RadioLimits",
     "RadioSetup",
+    "Section",
     "Security",
     "Storage",
     "Sync",

@@ -76,8 +76,12 @@ def _validate(source: Source, base: Path, found: list[Problem]) -> Config | None
     try:
         return Config.model_validate(values, context={"base": base})
     except ValidationError as error:
-        named = {problem.path for problem in found}
-        found += [problem for problem in explain.problems(error, Config, source) if problem.path not in named]
+        named = {(problem.path, problem.line, problem.column) for problem in found}
+        found += [
+            problem
+            for problem in explain.problems(error, Config, source)
+            if (problem.path, problem.line, problem.column) not in named
+        ]
         return None
 
 

@@ -126,6 +126,9 @@ class _Builder:
             limits = f"{MAX_VALUES} values or {MAX_DEPTH} levels"
             raise _refuse(self._file, *_position(node), f"aliases unfold to more than {limits}")
         self.values[location] = Mark(*_position(node), _written(node))
+        if node.tag not in _PLAIN_TAGS:
+            tag = node.tag.removeprefix(_STANDARD)
+            self._note(node, location, f"saw a value of type !{tag}; allowed: text, numbers, true and false")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, location)
         if isinstance(node, yaml.SequenceNode):
@@ -147,22 +150,17 @@ class _Builder:
         return result
 
     def _key(self, node: yaml.Node, location: Location) -> str | None:
-        if node.tag == "tag:yaml.org,2002:str":
+        if node.tag == _STANDARD + "str":
             return str(node.value)
-        if node.tag == "tag:yaml.org,2002:merge":
+        if node.tag == _STANDARD + "merge":
             self._note(node, location, "'<<' is not allowed; write the settings out")
         else:
             self._note(node, location, f"saw {_written(node)} as a name; allowed: text (quote it)")
         return None
 
     def _scalar(self, node: yaml.Node, location: Location) -> object:
-        construct = _SCALARS.get(node.tag)
-        if construct is None:
-            tag = node.tag.removeprefix("tag:yaml.org,2002:")
-            self._note(node, location, f"saw a value of type !{tag}; allowed: text, numbers, true and false")
-            return str(node.value)
         try:
-            return construct(node.value)
+            return _SCALARS.get(node.tag, str)(node.value)
         except (ValueError, KeyError):  # a number of 5,000 digits, "!!bool maybe"
             self._note(node, location, f"saw {_written(node)}; allowed: a value of the type it claims")
             return None
@@ -173,6 +171,7 @@ class _Builder:
         self.problems.append(Problem(file=self._file, line=line, column=column, path=path, message=message))
 
 
+_STANDARD = "tag:yaml.org,2002:"
 _TRUE_FALSE: Mapping[str, bool] = yaml.constructor.SafeConstructor.bool_values
 
 
@@ -180,17 +179,18 @@ def _number(kind: str) -> Callable[[str], object]:
     """PyYAML's own reading of YAML 1.1 numbers (``0x1F``, ``1_000``)."""
     constructor = yaml.constructor.SafeConstructor()
     construct = getattr(constructor, f"construct_yaml_{kind}")
-    return lambda text: construct(yaml.ScalarNode(f"tag:yaml.org,2002:{kind}", text))
+    return lambda text: construct(yaml.ScalarNode(_STANDARD + kind, text))
 
 
 _SCALARS: Mapping[str, Callable[[str], object]] = {
-    "tag:yaml.org,2002:str": str,
-    "tag:yaml.org,2002:timestamp": str,
-    "tag:yaml.org,2002:null": lambda _: None,
-    "tag:yaml.org,2002:bool": lambda text: _TRUE_FALSE[text.lower()],
-    "tag:yaml.org,2002:int": _number("int"),
-    "tag:yaml.org,2002:float": _number("float"),
+    _STANDARD + "str": str,
+    _STANDARD + "timestamp": str,
+    _STANDARD + "null": lambda _: None,
+    _STANDARD + "bool": lambda text: _TRUE_FALSE[text.lower()],
+    _STANDARD + "int": _number("int"),
+    _STANDARD + "float": _number("float"),
 }
+_PLAIN_TAGS = {*_SCALARS, _STANDARD + "map", _STANDARD + "seq"}
 
 
 def _written(node: yaml.Node) -> str:
@@ -200,9 +200,9 @@ def _written(node: yaml.Node) -> str:
         return "a list"
     text = re.sub(r"//[^/@]*@", "//…@", str(node.value))
     text = text if len(text) <= 60 else text[:59] + "…"
-    if node.tag == "tag:yaml.org,2002:null":
+    if node.tag == _STANDARD + "null":
         return "nothing"
-    return repr(text) if node.tag == "tag:yaml.org,2002:str" else text
+    return repr(text) if node.tag == _STANDARD + "str" else text
 
 
 def _position(node: yaml.Node | None) -> tuple[int, int]:
