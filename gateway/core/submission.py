@@ -91,8 +91,6 @@ class Facts:
     """Where the base asked for is not held: at most three that are, longest first."""
     snapshots: Mapping[bytes, HeldPlace] | None = None
     """By header hash: the same device's snapshots of that count, root and timestamp."""
-    places: Mapping[int, HeldPlace] | None = None
-    """By leaf index, for every held object above."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +115,7 @@ class Item:
     """One place of an upload's list.
 
     ``transaction`` is None where its text is too long to keep: only the identity stands in the list. ``held``
-    are the ordinals known for this identity when the facts were read. ``key`` verified it, where something did.
+    is what was known of this identity when the facts were read. ``key`` verified it, where something did.
     """
 
     identity: bytes
@@ -134,7 +132,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotDraft:
-    """The header of a snapshot and what is kept of its whole list, so that the next upload may build on it."""
+    """The header of a snapshot, and what is kept of its list so that the next upload may build on it."""
 
     header: EncodedObject
     count: int
