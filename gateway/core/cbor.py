@@ -39,6 +39,7 @@ def decode(data: bytes) -> object:
             max_depth=MAX_DEPTH,
             allow_indefinite=False,
             allow_duplicate_keys=False,
+            strict_hashable_types=True,  # keys are text or bytes: integers can be made to collide
             semantic_decoders=_NO_TAGS,
         )
         if encode(value) == data:
