@@ -1,0 +1,142 @@
+"""SPI by address: ``spidev:0.0`` is a bus and chip select here, ``unix:PATH`` a simulator's socket.
+
+All calls block; who owns the bus gives it a thread of its own. ``OSError`` from :meth:`Spi.transfer` means
+that the device is gone.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import Any, Protocol
+
+from drivers.errors import DriverConfigError, DriverLost
+
+UNIX_TIMEOUT_S = 5.0
+SIMULATE = "to try without the board: python -m simulators.concentrator --socket PATH, and address unix:PATH"
+
+
+class Spi(Protocol):
+    """One chip on a bus: mode 0, 8 bits, most significant first, chip select low for the whole transfer."""
+
+    def transfer(self, mosi: bytes) -> bytes:
+        """Exchange at most 4,096 bytes; as many come back. OSError when the device is gone."""
+        ...
+
+    def set_clock(self, clock_hz: int) -> None:
+        """From the next transfer on."""
+        ...
+
+    def close(self) -> None:
+        """Closing twice is harmless."""
+        ...
+
+
+def open_spi(address: str, clock_hz: int) -> Spi:
+    """Open the bus. Raises :class:`DriverConfigError` (a person must act) or :class:`DriverLost`."""
+    scheme, _, rest = address.partition(":")
+    if scheme == "spidev":
+        return _open_spidev(rest, clock_hz)
+    if scheme == "unix" and rest:
+        return UnixSpi(rest, clock_hz)
+    raise DriverConfigError(f"SPI address {address!r} is not known", fix="use spidev:BUS.CHIP or unix:PATH")
+
+
+def _open_spidev(place: str, clock_hz: int) -> Spi:
+    bus, _, chip = place.partition(".")
+    if not (bus.isdecimal() and chip.isdecimal()):
+        raise DriverConfigError(f"SPI address 'spidev:{place}' is not BUS.CHIP", fix="use spidev:0.0")
+    try:
+        import spidev  # only where there is SPI: it builds against Linux headers
+    except ImportError as error:
+        raise DriverConfigError(
+            "the Python package spidev is not installed",
+            fix=f"on a Raspberry Pi: pip install 'offgrid-gateway[pi]'; {SIMULATE}",
+        ) from error
+    device = spidev.SpiDev()
+    path = f"/dev/spidev{place}"
+    try:
+        device.open(int(bus), int(chip))
+    except FileNotFoundError as error:
+        raise DriverConfigError(
+            f"{path} does not exist",
+            fix=f"enable SPI (dtparam=spi=on in config.txt, then restart the Pi); {SIMULATE}",
+        ) from error
+    except PermissionError as error:
+        raise DriverConfigError(
+            f"no permission to open {path}", fix="add the gateway's user to the group spi"
+        ) from error
+    except OSError as error:
+        raise DriverLost(f"{path} cannot be opened: {error}") from error
+    return SpidevSpi(device, clock_hz)
+
+
+class SpidevSpi:
+    """Linux spidev; ``xfer2`` keeps chip select low and releases the interpreter while it waits."""
+
+    def __init__(self, device: Any, clock_hz: int) -> None:
+        self._device = device
+        device.mode = 0
+        device.bits_per_word = 8
+        device.max_speed_hz = clock_hz
+
+    def transfer(self, mosi: bytes) -> bytes:
+        return bytes(self._device.xfer2(mosi))
+
+    def set_clock(self, clock_hz: int) -> None:
+        self._device.max_speed_hz = clock_hz
+
+    def close(self) -> None:
+        self._device.close()
+
+
+class UnixPins:
+    """A board's pins behind a socket: kind (1 byte), length (4, big-endian), body; one answer a message."""
+
+    def __init__(self, path: str) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(UNIX_TIMEOUT_S)
+        try:
+            self._socket.connect(path)
+        except OSError as error:
+            self._socket.close()
+            raise DriverLost(f"nothing listens on {path}: {error}; is the simulator running?") from error
+
+    def ask(self, kind: bytes, body: bytes) -> bytes:
+        """Send one message, return its answer's body. OSError when the far end fails or is gone."""
+        self._socket.sendall(struct.pack(">cI", kind, len(body)) + body)
+        answered, size = struct.unpack(">cI", self._receive(5))
+        answer = self._receive(size)
+        if answered != kind:
+            raise OSError(answer.decode(errors="replace"))
+        return answer
+
+    def _receive(self, size: int) -> bytes:
+        data = bytearray()
+        while len(data) < size:
+            piece = self._socket.recv(size - len(data))
+            if not piece:
+                raise ConnectionResetError("the simulator closed the connection")
+            data += piece
+        return bytes(data)
+
+    def close(self) -> None:
+        """Closing twice is harmless."""
+        self._socket.close()
+
+
+class UnixSpi:
+    """SPI through a simulator's socket."""
+
+    def __init__(self, path: str, clock_hz: int) -> None:
+        self._clock_hz = clock_hz
+        self._pins = UnixPins(path)
+
+    def transfer(self, mosi: bytes) -> bytes:
+        return self._pins.ask(b"S", struct.pack(">I", self._clock_hz) + mosi)
+
+    def set_clock(self, clock_hz: int) -> None:
+        self._clock_hz = clock_hz
+
+    def close(self) -> None:
+        self._pins.close()
