@@ -170,9 +170,8 @@ def _connection(network: Network, identity: Identity) -> http.client.HTTPConnect
     try:
         context = ssl.create_default_context(cafile=network.tls.ca_path)
     except OSError as error:
-        raise CommandError(
-            f"network.tls.ca_path {network.tls.ca_path}: no authority's certificate: {error}"
-        ) from None
+        path = network.tls.ca_path
+        raise CommandError(f"network.tls.ca_path: no authority's certificate in {path}: {error}") from None
     if network.tls.client_certificate:
         context.load_cert_chain(identity.certificate_path, identity.private_key_path)
     return http.client.HTTPSConnection(host, address.port, timeout=TIMEOUT_S, context=context)

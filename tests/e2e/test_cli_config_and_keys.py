@@ -1,0 +1,274 @@
+"""``check-config`` and ``keygen`` as a technician types them: what they print and how they exit."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pwd
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+CONFIG = """\
+gateway: {id: gw_1, location: {lat: 1, lon: 2, name: Here}, type: mesh}
+network: {api_url: https://c.example, ws_url: wss://c.example}
+security: {private_key_path: etc/gateway.key, certificate_path: etc/gateway.crt}
+"""
+
+# A third party's package as pip would leave it: a module, and metadata with its entry point.
+ACME = """\
+from drivers.errors import DriverConfigError
+
+class Acme:
+    def __init__(self, name, settings, *, clock):
+        clock.monotonic()
+        if settings.get("pin") == 0:
+            raise DriverConfigError("pin 0 is wired to ground", fix="choose another pin")
+        if "port" not in settings:
+            raise DriverConfigError("no port given")
+"""
+
+
+def offgrid(*arguments: str | Path, **environment: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+    )
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "config.yml"
+    path.write_text(CONFIG)
+    return path
+
+
+@pytest.fixture
+def acme(tmp_path: Path) -> str:
+    (tmp_path / "acme.py").write_text(ACME)
+    metadata = tmp_path / "acme-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
+    entry_points = "acme = acme:Acme\nbroken = acme:Absent\n"
+    (metadata / "entry_points.txt").write_text(f"[offgrid_gateway.drivers]\n{entry_points}")
+    return str(tmp_path)
+
+
+def test_help_lists_every_command_with_its_line() -> None:
+    code, out, _ = offgrid("--help")
+
+    assert code == 0
+    for line in ("check-config", "keygen", "register", "Judge a configuration file"):
+        assert line in out
+
+
+def test_the_version_and_the_help_import_no_command_and_no_heavy_package() -> None:
+    script = (
+        "import sys; from gateway.cli import main; main(['--help'], standalone_mode=False); "
+        "print({'pydantic', 'yaml', 'nacl', 'cryptography', 'aiohttp', 'asyncio'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_every_command_has_help_of_its_own() -> None:
+    from gateway.cli import COMMANDS
+
+    for name in COMMANDS:
+        code, out, _ = offgrid(name, "--help")
+        assert (code, out.startswith(f"Usage: offgrid-gateway {name}")) == (0, True)
+
+
+def test_an_unknown_command_or_option_is_a_usage_error() -> None:
+    assert offgrid("frobnicate")[0] == 2
+    assert offgrid("keygen", "--frobnicate")[0] == 2
+
+
+def test_a_good_configuration_is_fine_and_its_surprises_are_noted(config: Path) -> None:
+    code, out, err = offgrid("check-config", config)
+
+    assert (code, err) == (0, "")
+    assert out == f"{config}: fine\nnote: radios: none\n"
+
+
+def test_a_plain_network_is_noted(config: Path) -> None:
+    config.write_text(CONFIG.replace("network: {", "network: {allow_insecure: true, "))
+
+    assert "note: network.allow_insecure is set" in offgrid("check-config", config)[1]
+
+
+def test_every_problem_of_a_configuration_is_printed_and_the_exit_code_is_two(config: Path) -> None:
+    config.write_text(CONFIG.replace("gw_1", "GW 1").replace("lat: 1", "lat: 91") + "huttp: {}\n")
+    code, out, err = offgrid("check-config", config)
+
+    assert (code, out) == (2, "")
+    assert err.splitlines() == [
+        f"{config}:1:15: gateway.id: saw 'GW 1'; allowed: 1 to 20 of the characters a-z, 0-9, '_' and '-'",
+        f"{config}:1:37: gateway.location.lat: saw 91; allowed: a number from -90 to 90",
+        f"{config}:4:1: huttp: unknown setting; did you mean 'http'?",
+    ]
+
+
+def test_the_configuration_may_be_named_by_the_environment(config: Path) -> None:
+    assert offgrid("check-config", OFFGRID_CONFIG=str(config))[1].startswith(f"{config}: fine")
+
+
+def test_an_absent_configuration_is_named(tmp_path: Path) -> None:
+    code, _, err = offgrid("check-config", tmp_path / "absent.yml")
+
+    assert code == 2
+    assert err == f"{tmp_path}/absent.yml:1:1: cannot be read: No such file or directory\n"
+
+
+def test_an_installed_third_party_driver_is_found_and_judges_its_own_settings(
+    config: Path, acme: str
+) -> None:
+    config.write_text(
+        CONFIG
+        + """\
+radios:
+  fine: {driver: acme, options: {port: 1}}
+  grounded:
+    driver: acme
+    options:
+      port: 1
+      pin: 0
+  bare:
+    driver: acme
+  unknown:
+    driver: acne
+  broken:
+    driver: broken
+"""
+    )
+    code, _, err = offgrid("check-config", config, PYTHONPATH=acme)
+    lines = [line.removeprefix(f"{config}:") for line in err.splitlines()]
+
+    assert code == 2
+    assert len(lines) == 4
+    assert lines[0] == "10:12: radios.grounded.options.pin: pin 0 is wired to ground; choose another pin"
+    assert lines[1] == "11:3: radios.bare.options: no port given"
+    assert lines[2].startswith("14:13: radios.unknown.driver: no driver named 'acne'; use one of acme, ")
+    assert lines[3].startswith("16:13: radios.broken.driver: driver 'broken' cannot be loaded")
+
+    config.write_text(CONFIG + "radios: {hill: {driver: acme, options: {port: 1}}}\n")
+    assert "note: radios: hill (acme)\n" in offgrid("check-config", config, PYTHONPATH=acme)[1]
+
+
+def test_keygen_makes_both_files_and_prints_the_key_to_register(config: Path) -> None:
+    code, out, err = offgrid("keygen", "--config", config)
+    key, certificate = config.parent / "etc/gateway.key", config.parent / "etc/gateway.crt"
+
+    assert (code, err) == (0, "")
+    made, certified, public = out.splitlines()
+    assert (made, certified) == (f"{key}: made", f"{certificate}: made")
+    assert public.startswith("public key of gw_1: ")
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert "PRIVATE" not in out
+
+    code, again, _ = offgrid("keygen", "--config", config)
+    assert code == 0
+    assert again.splitlines() == [
+        f"{key}: was there, left as it is",
+        f"{certificate}: was there, left as it is",
+        public,
+    ]
+
+
+def test_keygen_refuses_an_exposed_key_and_says_how_to_mend_it(config: Path) -> None:
+    offgrid("keygen", "-c", config)
+    key = config.parent / "etc/gateway.key"
+    key.chmod(0o644)
+    code, out, err = offgrid("keygen", "-c", config)
+
+    assert (code, out) == (1, "")
+    assert err == f"error: {key}: others can read this key (mode 0644); run: chmod 600 {key}\n"
+
+
+def test_keygen_with_a_wrong_configuration_makes_nothing(config: Path) -> None:
+    config.write_text(CONFIG.replace("gw_1", "GW"))
+
+    assert offgrid("keygen", "-c", config)[0] == 2
+    assert not (config.parent / "etc").exists()
+
+
+@pytest.mark.parametrize("owner", ["nobody-of-that-name", "root:nobody-of-that-name", "4294967290"])
+def test_keygen_refuses_an_owner_that_does_not_exist(config: Path, owner: str) -> None:
+    code, _, err = offgrid("keygen", "-c", config, "--owner", owner)
+
+    assert code == 2
+    assert "--owner" in err
+    assert not (config.parent / "etc").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_keygen_gives_the_files_to_the_service_user(config: Path) -> None:
+    account = pwd.getpwnam("nobody")
+
+    assert offgrid("keygen", "-c", config, "--owner", "nobody")[0] == 0
+    key = (config.parent / "etc/gateway.key").stat()
+    assert (key.st_uid, key.st_gid) == (account.pw_uid, account.pw_gid)
+
+
+def test_the_script_of_the_deployment_guide_makes_the_keys(config: Path) -> None:
+    done = subprocess.run(
+        [ROOT / "scripts/generate-keys.sh"],
+        env={**os.environ, "OFFGRID_CONFIG": str(config)},
+        cwd=config.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "public key of gw_1: " in done.stdout
+    assert (config.parent / "etc/gateway.key").exists()
+
+
+@pytest.mark.parametrize("name", ["tests/fixtures/guide-config.yml", "config.example.yml"])
+def test_the_guides_and_the_example_configuration_are_fine(name: str) -> None:
+    code, out, err = offgrid("check-config", name)
+
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0] == f"{name}: fine"
+    assert "note: radios: lora (lora_gwmp)" in out
+    assert "note: lora.region is not set: the gateway listens and never transmits" in out
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("port: 99999", "lora.options.port: port is 99999; give a whole number from 0 to 65535"),
+        ("prot: 1700", "lora.options.prot: unknown setting 'prot'; use one of "),
+    ],
+)
+def test_a_wrong_option_of_a_built_in_driver_is_named_with_its_line(
+    config: Path, option: str, message: str
+) -> None:
+    config.write_text(f"{CONFIG}lora:\n  frequency: 868\n  options:\n    host: 127.0.0.1\n    {option}\n")
+    code, _, err = offgrid("check-config", config)
+
+    assert code == 2
+    assert err.startswith(f"{config}:8:11: {message}")
+
+
+def test_the_example_file_names_every_option_of_the_default_lora_driver() -> None:
+    from drivers.lora_gwmp.settings import GwmpSettings
+
+    text = (ROOT / "config.example.yml").read_text()
+    for option in dataclasses.fields(GwmpSettings):
+        assert f"  #   {option.name}: " in text
