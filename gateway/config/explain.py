@@ -32,13 +32,13 @@ def _problem(
         known = _fields(_annotation(model, location[:-1]))
         return source.problem(location, _unknown(str(location[-1]), list(known)), at_key=True)
     if kind == "missing":
-        return source.problem(location, f"missing; allowed: {allowed(_field(model, location))}")
+        return source.problem(location, f"missing; allowed: {allowed(_annotation(model, location))}")
     if kind == "value_error":
         return source.problem(location, _saw(source, location) + str(finding["ctx"]["error"]))
     if in_key:
         return source.problem(location, f"allowed: {allowed(_key_of(model, location))}", at_key=True)
     return source.problem(
-        location, f"saw {source.seen(location)}; allowed: {allowed(_field(model, location))}"
+        location, f"saw {source.seen(location)}; allowed: {allowed(_annotation(model, location))}"
     )
 
 
@@ -128,9 +128,6 @@ def _annotation(model: type[BaseModel], location: Location) -> Any:
         fields = _fields(here)
         here = fields[str(part)] if part in fields else _item(here)
     return here
-
-
-_field = _annotation
 
 
 def _item(annotation: Any) -> Any:
