@@ -1,0 +1,43 @@
+"""Checkpoints that come from the coordinator: are they ours, and did it cosign them?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.core.checkpoint import Checkpoint, parse_checkpoint
+from gateway.core.note import NoteInvalid, SignatureType, VerifierKey, parse_note, verify_note
+from gateway.core.pin import CoordinatorKey
+
+
+class Stranger(ValueError):
+    """A note that our key has not signed, or that the coordinator should have cosigned and has not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """Whose checkpoints these are: the gateway's key under the name of its origin, and who cosigns."""
+
+    key: VerifierKey
+    coordinator: CoordinatorKey
+
+
+def open_own(own: Own, raw: bytes, *, cosigned: bool = False) -> Checkpoint:
+    """What a note states, once our own signature on it, and on request the cosignature, has verified.
+
+    Raises :class:`Stranger`. No coordinator can make our signature, so a note that opens here and states what
+    our log does not repeat is evidence against whoever else holds our key or our disk.
+    """
+    try:
+        note = parse_note(raw)
+        cosigners = {own.coordinator.verifier(line.name) for line in note.signatures}
+        types = {signed.key.type for signed in verify_note(note, {own.key, *cosigners})}
+        checkpoint = parse_checkpoint(note.text)
+    except NoteInvalid as error:
+        raise Stranger(str(error)) from None
+    if SignatureType.ED25519 not in types:
+        raise Stranger("a checkpoint without our own signature")
+    if cosigned and SignatureType.COSIGNATURE_V1 not in types:
+        raise Stranger("a checkpoint without the pinned coordinator's cosignature")
+    if checkpoint.origin != own.key.name or checkpoint.extensions:
+        raise Stranger(f"a checkpoint of {checkpoint.origin[:64]!r}, expected {own.key.name!r}")
+    return checkpoint

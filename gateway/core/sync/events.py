@@ -1,0 +1,128 @@
+"""What a session asks of whoever drives it, and what it tells; both come out of the same list, in order.
+
+Wants are answered by calling the session, before the next message is given to it:
+
+    Send(data)                       to the coordinator, as one binary WebSocket message
+    ReadRoots(sizes)                 → session.roots({size: the log's own root there, None above its size})
+    ReadBatch(start, …)              → session.batch(the entries, the log's own root after them)
+    ReadBodies(id, hashes)           → session.bodies(id, what the store holds of them)
+    Record(size, note)               remember that this checkpoint was signed; comes before the Send of it
+
+    Connected, Acked, TimeTold       news; Acked only with a cosignature that was verified
+    Halted                           a person must act; the session is over
+    Closed                           the session is over: close the link, come again after the backoff
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRoots:
+    sizes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBatch:
+    start: int
+    max_entries: int
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBodies:
+    id: int
+    hashes: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    size: int
+    note: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The coordinator has proved its key; it holds the first ``next`` leaves. Its time is signed."""
+
+    next: int
+    unix_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Acked:
+    """The coordinator has cosigned ``size`` leaves under our own root."""
+
+    size: int
+    note: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TimeTold:
+    """The answer to our last heartbeat."""
+
+    unix_ms: int
+
+
+class Fault(StrEnum):
+    """Why a session ended, in the words of logs, metrics and the status page."""
+
+    GARBAGE = "garbage"  # not a message of the protocol, or larger than one may be
+    OUT_OF_TURN = "out_of_turn"  # a message that may not come now, or about a batch that was never offered
+    BAD_SIGNATURE = "bad_signature"  # WELCOME or CATCHUP is not signed by the pinned key over this handshake
+    BAD_SIZE = "bad_size"  # a tree size that cannot be
+    BAD_CHECKPOINT = "bad_checkpoint"  # not our checkpoint, not cosigned by the pinned key, or another root
+    BAD_BITMAP = "bad_bitmap"  # not one bit for each object
+    ROLLED_BACK = "rolled_back"  # the coordinator holds less than it has cosigned: restored, or lying
+    FORK_UNPROVEN = "fork_unproven"  # it says FORK, but both checkpoints are of our own log
+    INSATIABLE = "insatiable"  # it asks for the same batch again and again
+    CAUGHT_UP = "caught_up"  # no fault: the coordinator reminded us of a checkpoint; open again
+    REJECTED = "rejected"  # REJECT, with its code in the detail
+    TOO_LARGE = "too_large"  # an entry that does not fit a message
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """``code`` is REJECT's, where the coordinator gave one."""
+
+    fault: Fault
+    detail: str
+    code: str | None = None
+
+
+class HaltReason(StrEnum):
+    """What a person must look at."""
+
+    COORDINATOR_KEY = "coordinator_key"
+    RESTORE = "restore"
+    FORK = "fork"
+    CLONE = "clone"
+    DAMAGED = "damaged"
+
+
+@dataclass(frozen=True, slots=True)
+class Halted:
+    """``what`` was seen and ``fix`` is for a technician; ``evidence``: the checkpoints that show it."""
+
+    reason: HaltReason
+    what: str
+    fix: str
+    evidence: tuple[bytes, ...] = ()
+
+    @property
+    def stops_the_log(self) -> bool:
+        """Whether nothing more may be signed in this epoch, by whomever.
+
+        A changed key is a matter of the link alone: else anyone on the way could silence the radios.
+        """
+        return self.reason in (HaltReason.RESTORE, HaltReason.FORK, HaltReason.CLONE)
+
+
+Event = Send | ReadRoots | ReadBatch | ReadBodies | Record | Connected | Acked | TimeTold | Closed | Halted

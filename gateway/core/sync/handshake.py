@@ -1,0 +1,72 @@
+"""Who the two ends of a link are, and the signatures by which each proves it to the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+from gateway.core import cbor
+from gateway.core.labels import Label, labelled
+from gateway.core.note import Sign
+from gateway.core.pin import CoordinatorKey
+from gateway.core.sync.breach import Breach
+from gateway.core.sync.events import Fault
+from gateway.core.sync.messages import Hello
+from gateway.core.wallet.signature import verifies
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Local:
+    """Who this gateway is on the link; ``instance`` (16 bytes) is random per boot."""
+
+    gateway_id: str
+    key: bytes
+    sign: Sign
+    coordinator: CoordinatorKey
+    instance: bytes
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How far the log stands when the link opens; ``signed_note`` is the newest checkpoint signed."""
+
+    origin: str
+    size: int
+    signed_size: int
+    signed_note: bytes | None
+    acked_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """Both nonces (32 bytes each) and all that they bind together."""
+
+    local: Local
+    standing: Standing
+    nonce: bytes
+    challenge: bytes
+
+    def hello(self) -> Hello:
+        local, standing = self.local, self.standing
+        covered = sha256(standing.signed_note or b"").digest()
+        key = local.coordinator.public_key
+        signed = [self.challenge, self.nonce, standing.origin, key, local.instance, covered]
+        return Hello(
+            gateway_id=local.gateway_id,
+            key=local.key,
+            origin=standing.origin,
+            instance=local.instance,
+            nonce=self.nonce,
+            checkpoint=standing.signed_note,
+            version=local.version,
+            signature=local.sign(labelled(Label.LINK_GATEWAY, cbor.encode(signed))),
+        )
+
+    def require_answer(self, size: int, unix_ms: int, signature: bytes) -> None:
+        """Raises :class:`Breach` unless the pinned key signed this answer to this very HELLO."""
+        local = self.local
+        named = [self.challenge, self.nonce, self.standing.origin, local.key, local.instance]
+        text = labelled(Label.LINK_COORDINATOR, cbor.encode([*named, size, unix_ms]))
+        if not verifies(local.coordinator.public_key, signature, text):
+            raise Breach(Fault.BAD_SIGNATURE, "this handshake is not signed by the pinned coordinator key")

@@ -1,0 +1,267 @@
+"""The link's wire messages, one frozen dataclass each; docs/protocol/sync.md.
+
+A message is one deterministic CBOR array, first its type, then the fields in the order in which they are
+declared here. Each field names its reader, which bounds it; ``parse`` refuses all else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Self
+
+from gateway.core import cbor
+from gateway.core.cbor import CborError, as_array, as_bytes, as_text, as_uint
+
+MAX_MESSAGE_BYTES = 4 << 20
+MAX_BATCH_ENTRIES = 256
+MAX_BATCH_BYTES = 1 << 20
+MAX_FETCH = 256
+SHORT_ID_BYTES = 8
+HASH_BYTES = 32
+
+_MAX_NOTE_BYTES = 8 << 10  # two signatures and an origin are 400 bytes; a cosigner may be post-quantum
+_MAX_OBJECTS = MAX_MESSAGE_BYTES // HASH_BYTES  # HASHES must fit one message
+_MAX_KEYS = 32
+_MAX_TEXT = 200
+
+Reader = Callable[[object], Any]
+
+
+def _wire(read: Reader) -> Any:
+    return field(metadata={"read": read})
+
+
+def _octets(length: int) -> Any:
+    return _wire(lambda value: as_bytes(value, length))
+
+
+def _octets_to(limit: int) -> Any:
+    return _wire(lambda value: as_bytes(value, limit=limit))
+
+
+def _text(limit: int = _MAX_TEXT) -> Any:
+    return _wire(lambda value: as_text(value, limit))
+
+
+def _uint(limit: int = cbor.MAX_UINT) -> Any:
+    return _wire(lambda value: as_uint(value, limit))
+
+
+def _note(*, nullable: bool = False) -> Any:
+    def read(value: object) -> bytes | None:
+        return None if nullable and value is None else as_bytes(value, limit=_MAX_NOTE_BYTES)
+
+    return _wire(read)
+
+
+def _tuple_of(read: Reader, most: int) -> Any:
+    def read_all(value: object) -> tuple[Any, ...]:
+        items = as_array(value)
+        if len(items) > most:
+            raise CborError(f"array of at most {most} expected, {len(items)} seen")
+        return tuple(map(read, items))
+
+    return _wire(read_all)
+
+
+def _body(value: object) -> bytes | None:
+    return None if value is None else as_bytes(value)
+
+
+def _facts(value: object) -> Mapping[str, object]:
+    if type(value) is not dict or len(value) > _MAX_KEYS:
+        raise CborError(f"map of at most {_MAX_KEYS} keys expected")
+    return {as_text(key, _MAX_TEXT): fact for key, fact in value.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Base of all; ``TYPE`` is the array's first element."""
+
+    TYPE: ClassVar[int]
+
+    def to_bytes(self) -> bytes:
+        return cbor.encode([self.TYPE, *(getattr(self, item.name) for item in fields(self))])
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Raises :class:`gateway.core.cbor.CborError` unless ``data`` is exactly one such message."""
+        message = parse(data)
+        if not isinstance(message, cls):
+            raise CborError(f"a message of type {cls.TYPE} expected, {message.TYPE} seen")
+        return message
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge(Message):
+    TYPE: ClassVar[int] = 1
+    nonce: bytes = _octets(32)
+    coordinator_key: bytes = _octets(32)
+    unix_ms: int = _uint()
+
+
+@dataclass(frozen=True, slots=True)
+class Hello(Message):
+    TYPE: ClassVar[int] = 2
+    gateway_id: str = _text()
+    key: bytes = _octets(32)
+    origin: str = _text()
+    instance: bytes = _octets(16)
+    nonce: bytes = _octets(32)
+    checkpoint: bytes | None = _note(nullable=True)
+    version: str = _text()
+    signature: bytes = _octets(64)
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome(Message):
+    TYPE: ClassVar[int] = 3
+    next: int = _uint()
+    checkpoint: bytes | None = _note(nullable=True)
+    unix_ms: int = _uint()
+    signature: bytes = _octets(64)
+
+
+@dataclass(frozen=True, slots=True)
+class Catchup(Message):
+    TYPE: ClassVar[int] = 4
+    size: int = _uint()
+    checkpoint: bytes = _note()
+    unix_ms: int = _uint()
+    signature: bytes = _octets(64)
+
+
+@dataclass(frozen=True, slots=True)
+class Fork(Message):
+    """``first`` is of ``size``, ``second`` of that or more; ``root`` is the coordinator's at ``size``."""
+
+    TYPE: ClassVar[int] = 5
+    first: bytes = _note()
+    second: bytes = _note()
+    size: int = _uint()
+    root: bytes = _octets(32)
+
+
+@dataclass(frozen=True, slots=True)
+class Reject(Message):
+    TYPE: ClassVar[int] = 6
+    code: str = _text(32)
+    text: str = _text()
+
+
+@dataclass(frozen=True, slots=True)
+class Offer(Message):
+    TYPE: ClassVar[int] = 10
+    start: int = _uint()
+    counts: tuple[int, ...] = _tuple_of(as_uint, MAX_BATCH_ENTRIES)
+    short_ids: bytes = _octets_to(_MAX_OBJECTS * SHORT_ID_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Want(Message):
+    TYPE: ClassVar[int] = 11
+    start: int = _uint()
+    bitmap: bytes = _octets_to(_MAX_OBJECTS // 8)
+
+
+@dataclass(frozen=True, slots=True)
+class Entries(Message):
+    """``packed`` is what :func:`gateway.core.sync.batch.pack` makes."""
+
+    TYPE: ClassVar[int] = 12
+    start: int = _uint()
+    packed: bytes = _octets_to(MAX_MESSAGE_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Commit(Message):
+    TYPE: ClassVar[int] = 13
+    checkpoint: bytes = _note()
+
+
+@dataclass(frozen=True, slots=True)
+class Ack(Message):
+    TYPE: ClassVar[int] = 14
+    size: int = _uint()
+    checkpoint: bytes = _note()
+
+
+@dataclass(frozen=True, slots=True)
+class Missing(Message):
+    TYPE: ClassVar[int] = 15
+    start: int = _uint()
+    bitmap: bytes = _octets_to(_MAX_OBJECTS // 8)
+
+
+@dataclass(frozen=True, slots=True)
+class NeedHashes(Message):
+    TYPE: ClassVar[int] = 16
+    start: int = _uint()
+
+
+@dataclass(frozen=True, slots=True)
+class Hashes(Message):
+    TYPE: ClassVar[int] = 17
+    start: int = _uint()
+    hashes: bytes = _octets_to(_MAX_OBJECTS * HASH_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Objects(Message):
+    TYPE: ClassVar[int] = 18
+    start: int = _uint()
+    packed: bytes = _octets_to(MAX_MESSAGE_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch(Message):
+    TYPE: ClassVar[int] = 20
+    id: int = _uint()
+    hashes: tuple[bytes, ...] = _tuple_of(lambda value: as_bytes(value, HASH_BYTES), MAX_FETCH)
+
+
+@dataclass(frozen=True, slots=True)
+class Bodies(Message):
+    TYPE: ClassVar[int] = 21
+    id: int = _uint()
+    bodies: tuple[bytes | None, ...] = _tuple_of(_body, MAX_FETCH)
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat(Message):
+    """What changed since the last one of this link; the first names every key."""
+
+    TYPE: ClassVar[int] = 30
+    facts: Mapping[str, object] = _wire(_facts)
+
+
+@dataclass(frozen=True, slots=True)
+class Time(Message):
+    TYPE: ClassVar[int] = 31
+    unix_ms: int = _uint()
+
+
+_KINDS: tuple[type[Message], ...] = (
+    *(Challenge, Hello, Welcome, Catchup, Fork, Reject),
+    *(Offer, Want, Entries, Commit, Ack, Missing, NeedHashes, Hashes, Objects),
+    *(Fetch, Bodies, Heartbeat, Time),
+)
+_CLASSES = {cls.TYPE: cls for cls in _KINDS}
+_READERS: Mapping[type[Message], tuple[Reader, ...]] = {
+    cls: tuple(item.metadata["read"] for item in fields(cls)) for cls in _CLASSES.values()
+}
+
+
+def parse(data: bytes) -> Message:
+    """The one message these bytes are; raises :class:`gateway.core.cbor.CborError` for anything else."""
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise CborError(f"a message of {len(data)} bytes, at most {MAX_MESSAGE_BYTES}")
+    kind, *values = as_array(cbor.decode(data)) or [None]
+    cls = _CLASSES.get(as_uint(kind))
+    if cls is None:
+        raise CborError(f"message type {kind} is not known")
+    readers = _READERS[cls]
+    if len(values) != len(readers):
+        raise CborError(f"{cls.__name__}: {len(readers)} fields expected, {len(values)} seen")
+    return cls(*(read(value) for read, value in zip(readers, values, strict=True)))
