@@ -79,7 +79,7 @@ class Session:
         self._flight = Flight()
         self._judge: Callable[[Roots], None] | None = None
         self._told: dict[str, object] = {}
-        self._heard = b""
+        self._heard: bytes | None = None
         self._events: list[Event] = []
         self.state = State.CHALLENGE
 
