@@ -1,0 +1,246 @@
+"""Which answer goes where: alone in RX1 or RX2 when it fits, else batched in the common window; sans-IO."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from gateway.core.lora.exchanges import Exchange, Hearing
+from gateway.core.lora.frames import FRAGMENT_HEADER, XID_SIZE, FrameType, Part, split
+from gateway.core.lora.regions import Region
+from gateway.core.lora.windows import (
+    Booking,
+    Heard,
+    Priority,
+    Slot,
+    Timing,
+    Transmitter,
+    Window,
+    common_slot,
+    receive_slots,
+)
+
+MAX_TRANSMITTERS = 64  # concentrators; whatever one more heard is not answered
+MAX_WAITING = 512  # frames that wait for a concentrator's common window; the newest is dropped above that
+CROWD = 2  # so many wait for the common window already: the next one joins them instead of taking RX2
+HAND_OVER_S = 0.5  # the common window's frames go to the radio so long ahead
+ABOUT_ONE_FRAME_S = 1.0
+ROUNDING_S = 1e-6
+
+Join = Callable[[Sequence[bytes]], tuple[bytes, Sequence[int]] | None]
+"""Answers → one message that stands for several, and the indexes of those; None when no two can be joined."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Say:
+    """Something to send after a hearing: a part of an exchange's answer, or a frame that ``build`` makes.
+
+    ``build`` is called with the largest size there is room for when the moment has come; None from it means
+    that there is nothing to say (any more) or that it does not fit.
+    """
+
+    key: bytes  # of two with one key the newer counts
+    hearing: Hearing
+    priority: Priority
+    build: Callable[[int], bytes | None]
+    exchange: Exchange | None = None
+    part: int = 0
+    may_wait: bool = True  # for the common window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send:
+    """A frame to transmit; its airtime is booked. ``power_dbm`` is EIRP."""
+
+    payload: bytes
+    heard: Heard
+    booking: Booking
+    window: Window
+    counter_us: int
+    power_dbm: float
+    priority: Priority
+    digest: bytes | None = None  # of the message it answers alone; None for ACK, ABORT and BATCH
+    part: int = 0
+
+
+class Downlinks:
+    """The sending side of a link, over all its concentrators. Owned by the link."""
+
+    def __init__(
+        self, region: Region, timing: Timing, power_dbm: float, join: Join | None, counts: Counter[str]
+    ) -> None:
+        self.region = region
+        self._timing = timing
+        self._power_dbm = power_dbm
+        self._join = join
+        self._counts = counts
+        self._transmitters: dict[str, Transmitter] = {}
+        self._waiting: dict[str, dict[bytes, tuple[Say, Slot]]] = {}  # by concentrator, then by key
+
+    def place(self, say: Say, now: float, after: Window | None = None) -> list[Send]:
+        """Book RX1, else RX2, else let it wait for the common window; ``after`` leaves out what was tried."""
+        heard = say.hearing.best
+        transmitter = self._transmitter(heard.concentrator)
+        if transmitter is None:
+            self._counts["no_route"] += 1
+            return []
+        self._waiting[heard.concentrator].pop(say.key, None)
+        for slot in receive_slots(heard, self.region, self._timing):
+            if after is not None and slot.window <= after:
+                continue
+            if slot.window is Window.RX2 and len(self._waiting[heard.concentrator]) >= CROWD:
+                continue
+            payload = say.build(slot.channel.rate.max_bytes)
+            if payload is None:
+                continue
+            booking = transmitter.book(len(payload), slot.channel, slot.start, now, say.priority)
+            if isinstance(booking, Booking):
+                return [self._send(payload, say, booking, slot.window)]
+            self._counts[f"{slot.window.name.lower()}_{booking}"] += 1
+        self._wait(say, now, after)
+        return []
+
+    def forget(self, say_key: bytes) -> None:
+        """Let what waits under this key not be said: the device spoke again, and elsewhere perhaps."""
+        for waiting in self._waiting.values():
+            waiting.pop(say_key, None)
+
+    def due(self, now: float) -> list[Send]:
+        """The common window's frames whose time has come."""
+        sends: list[Send] = []
+        for concentrator, waiting in self._waiting.items():
+            if waiting and self._flush_at(waiting) <= now:
+                sends += self._flush(concentrator, now)
+        return sends
+
+    def next_due(self) -> float | None:
+        return min((self._flush_at(waiting) for waiting in self._waiting.values() if waiting), default=None)
+
+    def release(self, send: Send) -> None:
+        """The radio refused it: its airtime is not spent."""
+        transmitter = self._transmitters.get(send.heard.concentrator)
+        if transmitter is not None:
+            transmitter.release(send.booking)
+
+    def gauges(self, now: float) -> dict[str, float]:
+        """What waits, and the airtime of the last hour by concentrator and sub-band."""
+        figures: dict[str, float] = {"waiting": sum(map(len, self._waiting.values()))}
+        for name, transmitter in self._transmitters.items():
+            figures |= {f"airtime_us.{name}.{band}": used for band, used in transmitter.used_us(now).items()}
+        return figures
+
+    # The common window
+
+    def _wait(self, say: Say, now: float, after: Window | None) -> None:
+        heard = say.hearing.best
+        slot, waiting = common_slot(heard, self.region, self._timing), self._waiting[heard.concentrator]
+        if say.build(self.region.part_bytes) is None:
+            self._counts["no_such_part"] += 1
+        elif not say.may_wait or after is Window.COMMON or now + HAND_OVER_S > slot.end:
+            self._counts["window_missed"] += 1
+        elif len(waiting) >= MAX_WAITING:
+            self._counts["queue_full"] += 1
+        else:
+            waiting[say.key] = (say, slot)
+
+    def _flush_at(self, waiting: dict[bytes, tuple[Say, Slot]]) -> float:
+        """Late enough for others to join, early enough for the first one's window."""
+        first = min(slot.start for _, slot in waiting.values())
+        closes = min(slot.end for _, slot in waiting.values()) - ABOUT_ONE_FRAME_S * len(waiting)
+        return max(first, min(first + self._timing.linger_s, closes)) - HAND_OVER_S
+
+    def _flush(self, concentrator: str, now: float) -> list[Send]:
+        """Send to all whose window is open, as few frames as can be, those first who stop listening first."""
+        start = now + HAND_OVER_S + ROUNDING_S
+        waiting = self._waiting[concentrator]
+        ready = [(say, slot) for say, slot in waiting.values() if slot.start <= start]
+        for say, _ in ready:
+            del waiting[say.key]
+        ready.sort(key=lambda one: (one[0].priority, one[1].end))
+        sends: list[Send] = []
+        while ready:
+            chosen, frames = self._group([say for say, _ in ready])
+            group = [ready[i] for i in chosen]
+            sends += self._send_in_turn(group, frames, start, now)
+            ready = [one for i, one in enumerate(ready) if i not in chosen]
+        return sends
+
+    def _group(self, says: Sequence[Say]) -> tuple[Sequence[int], Sequence[bytes]]:
+        """The indexes of those that one batch answers, with its frames; else the first one with its own."""
+        whole = [i for i, say in enumerate(says) if say.exchange is not None and say.part == 0]
+        answers = [answer for i in whole if (answer := _answer(says[i])) is not None]
+        if self._join is not None and len(answers) == len(whole) > 1:
+            joined = self._join(answers)
+            if joined is not None and len(set(joined[1])) > 1:
+                return [whole[i] for i in joined[1]], batch_frames(joined[0], self.region.part_bytes)
+        payload = says[0].build(self.region.part_bytes)
+        return [0], [] if payload is None else [payload]
+
+    def _send_in_turn(
+        self, group: Sequence[tuple[Say, Slot]], frames: Sequence[bytes], start: float, now: float
+    ) -> list[Send]:
+        """Book all frames one after another inside every member's window, or none of them."""
+        first, slot = group[0]
+        transmitter = self._transmitters[first.hearing.best.concentrator]
+        closes = min(slot.end for _, slot in group)
+        booked: list[Booking] = []
+        for payload in frames:
+            at = transmitter.next_free(start, ABOUT_ONE_FRAME_S)
+            booking = transmitter.book(len(payload), slot.channel, at, now, first.priority)
+            if isinstance(booking, Booking):
+                booked.append(booking)
+                start = booking.end
+            if isinstance(booking, str) or booking.end > closes:
+                self._counts[booking if isinstance(booking, str) else "window_missed"] += len(group)
+                for taken in booked:
+                    transmitter.release(taken)
+                return []
+        if len(group) == 1:
+            return [self._send(p, first, b, Window.COMMON) for p, b in zip(frames, booked, strict=True)]
+        return self._broadcast(group, frames, booked)
+
+    def _broadcast(
+        self, group: Sequence[tuple[Say, Slot]], frames: Sequence[bytes], booked: Sequence[Booking]
+    ) -> list[Send]:
+        for say, _ in group:
+            if say.exchange is not None:
+                say.exchange.give(say.part, booked[0].start)
+        self._counts["batched"] += len(group)
+        first = group[0][0]
+        to_all = Say(key=b"", hearing=first.hearing, priority=first.priority, build=first.build)
+        return [self._send(p, to_all, b, Window.COMMON) for p, b in zip(frames, booked, strict=True)]
+
+    def _send(self, payload: bytes, say: Say, booking: Booking, window: Window) -> Send:
+        if say.exchange is not None:
+            say.exchange.give(say.part, booking.start)
+        heard = say.hearing.best
+        return Send(
+            payload=payload,
+            heard=heard,
+            booking=booking,
+            window=window,
+            counter_us=heard.counter_at(booking.start),
+            power_dbm=self.region.eirp_dbm(booking.channel.frequency_hz, self._power_dbm),
+            priority=say.priority,
+            digest=None if say.exchange is None else say.exchange.digest,
+            part=say.part,
+        )
+
+    def _transmitter(self, concentrator: str) -> Transmitter | None:
+        if concentrator not in self._transmitters and len(self._transmitters) < MAX_TRANSMITTERS:
+            self._transmitters[concentrator] = Transmitter(self.region, self._timing)
+            self._waiting[concentrator] = {}
+        return self._transmitters.get(concentrator)
+
+
+def batch_frames(message: bytes, part_bytes: int) -> list[bytes]:
+    """A broadcast, divided for frames of ``part_bytes``; its id is the first 4 bytes of its hash."""
+    chunks = split(message, part_bytes - FRAGMENT_HEADER)
+    batch = hashlib.sha256(message).digest()[:XID_SIZE]
+    return [Part(FrameType.BATCH, batch, i, len(chunks), c).to_bytes() for i, c in enumerate(chunks)]
+
+
+def _answer(say: Say) -> bytes | None:
+    return None if say.exchange is None else say.exchange.answer

@@ -1,0 +1,66 @@
+"""Duty cycle: how long each sub-band was used in the last hour, and whether one more frame may go."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from gateway.core.lora.regions import SubBand
+
+HOUR_S = 3600.0
+BUCKET_S = 10.0  # airtime is kept in at most 365 buckets a sub-band
+HORIZON_S = 30.0  # frames are planned up to 20 s ahead: a bucket is kept that much longer than its hour
+
+
+@dataclass(slots=True)
+class _Bucket:
+    start: float
+    airtime_us: int
+
+
+@dataclass(slots=True)
+class _Hour:
+    buckets: deque[_Bucket] = field(default_factory=deque)
+    total_us: int = 0
+
+
+class DutyLedger:
+    """One transmitter's airtime by sub-band over a sliding hour, rounded up, never down."""
+
+    def __init__(self) -> None:
+        self._hours: dict[str, _Hour] = {}
+
+    def allows(self, band: SubBand, airtime_us: int, at: float, share: float = 1.0) -> bool:
+        """Whether ``airtime_us`` more at ``at`` (seconds) stays within ``share`` of what is permitted."""
+        if band.duty >= 1.0:
+            return True
+        return self.used_us(band, at) + airtime_us <= share * band.duty * HOUR_S * 1e6
+
+    def spend(self, band: SubBand, airtime_us: int, at: float) -> None:
+        """Count a frame that is sent at ``at``."""
+        hour = self._hours.setdefault(band.name, _Hour())
+        start = at // BUCKET_S * BUCKET_S
+        if not hour.buckets or hour.buckets[-1].start < start:
+            hour.buckets.append(_Bucket(start, 0))
+        hour.buckets[
+            -1
+        ].airtime_us += airtime_us  # a frame planned before the newest bucket counts longer, not less
+        hour.total_us += airtime_us
+
+    def refund(self, band: SubBand, airtime_us: int, at: float) -> None:
+        """Take back what :meth:`spend` counted: the radio refused the frame."""
+        hour = self._hours.get(band.name, _Hour())
+        for bucket in reversed(hour.buckets):
+            if bucket.start <= at and bucket.airtime_us >= airtime_us:
+                bucket.airtime_us -= airtime_us
+                hour.total_us -= airtime_us
+                return
+
+    def used_us(self, band: SubBand, at: float) -> int:
+        """Microseconds on the air, or planned, in the hour before ``at`` and up to 40 s more."""
+        hour = self._hours.get(band.name)
+        if hour is None:
+            return 0
+        while hour.buckets and hour.buckets[0].start + BUCKET_S + HOUR_S + HORIZON_S <= at:
+            hour.total_us -= hour.buckets.popleft().airtime_us
+        return hour.total_us

@@ -1,0 +1,247 @@
+"""The LoRa link: frames in, messages out, answers placed where their devices listen; sans-IO.
+
+    link = LoraLink(region)
+    for event in link.receive(payload, heard, now): ...     # Message: submit it. Send: transmit it.
+    for event in link.answer(message.context, answer, now): ...
+    for event in link.due(now): ...                          # call at link.next_due()
+    link.sent(send)  or  link.refused(send, reason, now)     # what became of a Send
+
+Rules of this file: nothing is sent while the region is not set; nothing is sent whose airtime was not booked;
+whatever is remembered of the air has a bound.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.core.lora.downlinks import Downlinks, Join, Say, Send
+from gateway.core.lora.exchanges import Copies, Exchange, Exchanges, Hearing
+from gateway.core.lora.frames import Abort, Ack, Data, FrameError, Poll, decode_uplink
+from gateway.core.lora.reassembly import Joined, Reassembly, ReassemblyLimits, TooLarge
+from gateway.core.lora.regions import Region
+from gateway.core.lora.windows import Heard, Priority, Timing, Window
+
+MAX_ACKS = 512  # transfers to be acknowledged in a moment; the newest is dropped above that: its device polls
+EXPIRY_EVERY_S = 60.0
+
+NEXT_WINDOW_MAY_DO = frozenset({"too_late", "collision", "queue_full"})
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Which message an answer belongs to; opaque, hand it back to :meth:`LoraLink.answer`."""
+
+    digest: bytes
+    peer: str
+    correlation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A whole message came in."""
+
+    context: Context
+    content: bytes
+
+
+Event = Message | Send
+
+
+class LoraLink:
+    """One radio's link. Owned by one task; ``now`` is monotonic seconds and never goes back.
+
+    ``region`` None: uplinks are taken and nothing is sent. ``power_dbm`` is the EIRP wanted; the sub-band's
+    limit goes first. ``join`` makes one answer of several, for batches.
+    """
+
+    def __init__(
+        self,
+        region: Region | None,
+        *,
+        timing: Timing | None = None,
+        limits: ReassemblyLimits | None = None,
+        power_dbm: float = 14.0,
+        join: Join | None = None,
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        self._timing = timing or Timing()
+        self._down = None if region is None else Downlinks(region, self._timing, power_dbm, join, self.counts)
+        self._copies = Copies()
+        self._reassembly = Reassembly(limits)
+        self._exchanges = Exchanges()
+        self._acks: dict[bytes, tuple[float, Hearing]] = {}  # xid → when to acknowledge what is there by then
+        self._submitted = 0
+        self._next_expiry = 0.0
+
+    def receive(self, payload: bytes, heard: Heard, now: float) -> list[Event]:
+        """Take one frame from the air. Never raises: what is no frame of ours is counted by its reason."""
+        try:
+            frame = decode_uplink(payload)
+        except FrameError as error:
+            self.counts[error.reason] += 1
+            return []
+        hearing = self._copies.first(payload, heard)
+        if hearing is None:
+            self.counts["copy"] += 1
+            return []
+        if isinstance(frame, Data):
+            self.counts["data"] += 1
+            return self._data(frame, hearing, now)
+        self.counts["poll"] += 1
+        return self._poll(frame, hearing, now) if frame.listening else []
+
+    def answer(self, context: Context, message: bytes, now: float) -> list[Event]:
+        """The answer to a message, whenever it comes; later than the device listens, it waits for a poll."""
+        exchange = self._exchanges.get(context.digest)
+        if exchange is None:
+            self.counts["answer_forgotten"] += 1
+            return []
+        exchange.answer, exchange.answered_at = message, now
+        return self._reply(exchange, 0, now)
+
+    def due(self, now: float) -> list[Event]:
+        """What its time has come for: acknowledgements, and the common window's frames."""
+        events: list[Event] = []
+        for xid in [xid for xid, (at, _) in self._acks.items() if at <= now]:
+            _, hearing = self._acks.pop(xid)
+            events += self._acknowledge(xid, hearing, now)
+        if self._down is not None:
+            events += self._down.due(now)
+        if now >= self._next_expiry:
+            self._reassembly.expire(now)
+            self._next_expiry = now + EXPIRY_EVERY_S
+        return events
+
+    def next_due(self) -> float | None:
+        """When :meth:`due` has something to do; None: not before something else happens."""
+        moments = [at for at, _ in self._acks.values()]
+        if self._down is not None and (common := self._down.next_due()) is not None:
+            moments.append(common)
+        return min(moments, default=None)
+
+    def sent(self, send: Send) -> None:
+        """The radio took it."""
+        self.counts["sent"] += 1
+        self.counts[f"sent_{send.window.name.lower()}"] += 1
+        self.counts["airtime_us"] += send.booking.airtime_us
+
+    def refused(self, send: Send, reason: str, now: float) -> list[Event]:
+        """The radio will not send it: give back its airtime, and try the next window where that may help."""
+        self.counts[reason] += 1
+        if self._down is not None:
+            self._down.release(send)
+        exchange = None if send.digest is None else self._exchanges.get(send.digest)
+        if exchange is None:
+            return []
+        exchange.take_back(send.part)
+        return self._reply(exchange, send.part, now, send.window) if reason in NEXT_WINDOW_MAY_DO else []
+
+    def gauges(self, now: float) -> dict[str, float]:
+        """For the metrics page: what is held, what waits, and airtime by concentrator and sub-band."""
+        return {
+            "transfers": len(self._reassembly),
+            "transfer_bytes": self._reassembly.buffered_bytes,
+            "transfers_evicted": self._reassembly.evicted,
+            "transfers_expired": self._reassembly.expired,
+            "exchanges": len(self._exchanges),
+        } | (self._down.gauges(now) if self._down is not None else {})
+
+    def _data(self, frame: Data, hearing: Hearing, now: float) -> list[Event]:
+        known = self._exchanges.holding(frame)
+        if known is not None:
+            return self._asked(known, 0, hearing, now) if frame.listening else []
+        peer = hearing.best.peer
+        outcome = self._reassembly.add(frame.xid, frame.index, frame.total, frame.chunk, peer=peer, now=now)
+        if isinstance(outcome, Joined):
+            _, flagged = self._acks.pop(frame.xid, (0.0, None))
+            return [self._submit(outcome.message, peer, hearing if frame.listening else flagged)]
+        if isinstance(outcome, TooLarge):
+            self.counts["too_large"] += 1
+            return self._abort(frame.xid, Abort.TOO_LARGE, hearing, now) if frame.listening else []
+        if frame.listening:
+            self._acknowledge_soon(frame.xid, hearing, now)
+        return []
+
+    def _poll(self, frame: Poll, hearing: Hearing, now: float) -> list[Event]:
+        exchange = self._exchanges.newest(frame.xid)
+        if exchange is not None:
+            return self._asked(exchange, frame.part, hearing, now)
+        if self._reassembly.bitmap(frame.xid) is None:
+            return self._abort(frame.xid, Abort.EXPIRED, hearing, now)
+        self._acknowledge_soon(frame.xid, hearing, now)
+        return []
+
+    def _submit(self, content: bytes, peer: str, hearing: Hearing | None) -> Message:
+        exchange = self._exchanges.begin(content, peer, hearing)
+        self._submitted += 1
+        self.counts["message"] += 1
+        return Message(
+            Context(exchange.digest, peer, f"lora-{exchange.xid.hex()}-{self._submitted}"), content
+        )
+
+    def _asked(self, exchange: Exchange, part: int, hearing: Hearing, now: float) -> list[Event]:
+        """A device asks again for what it was, or should have been, answered."""
+        exchange.hearing = hearing
+        if self._down is not None:
+            self._down.forget(exchange.digest)
+        if exchange.answer is None:
+            return []  # being worked on: the answer goes to this hearing when it comes
+        if exchange.backs_off(part, now):
+            self.counts["backed_off"] += 1
+            return []
+        if part == 0 and exchange.is_stale(now):
+            exchange.answer = None
+            return [self._submit(exchange.message, exchange.peer, hearing)]
+        return self._reply(exchange, part, now)
+
+    def _reply(self, exchange: Exchange, part: int, now: float, after: Window | None = None) -> list[Event]:
+        down, hearing = self._down, exchange.hearing
+        if down is None or hearing is None:
+            self.counts["region_unset" if down is None else "not_listening"] += 1
+            return []
+
+        def build(max_bytes: int) -> bytes | None:
+            return exchange.frame(part, max_bytes, down.region.part_bytes)
+
+        priority = Priority.REPEAT if part or exchange.was_given(part) else Priority.ANSWER
+        say = Say(
+            key=exchange.digest, hearing=hearing, priority=priority, build=build, exchange=exchange, part=part
+        )
+        return list(down.place(say, now, after))
+
+    def _acknowledge_soon(self, xid: bytes, hearing: Hearing, now: float) -> None:
+        if len(self._acks) >= MAX_ACKS and xid not in self._acks:
+            self.counts["queue_full"] += 1
+            return
+        self._acks[xid] = (now + self._timing.ack_delay_s, hearing)
+
+    def _acknowledge(self, xid: bytes, hearing: Hearing, now: float) -> list[Event]:
+        def build(max_bytes: int) -> bytes | None:
+            progress = self._reassembly.bitmap(xid)
+            return None if progress is None else Ack(xid, *progress).to_bytes()
+
+        return self._say(xid, hearing, Priority.ACK, build, now)
+
+    def _abort(self, xid: bytes, code: int, hearing: Hearing, now: float) -> list[Event]:
+        """End a transfer, in RX1 or RX2 or not at all: forged polls must not fill the common window."""
+        frame = Abort(xid, code).to_bytes()
+        self.counts["aborted"] += 1
+        return self._say(xid, hearing, Priority.REPEAT, lambda _: frame, now, may_wait=False)
+
+    def _say(
+        self,
+        xid: bytes,
+        hearing: Hearing,
+        priority: Priority,
+        build: Callable[[int], bytes | None],
+        now: float,
+        *,
+        may_wait: bool = True,
+    ) -> list[Event]:
+        if self._down is None:
+            self.counts["region_unset"] += 1
+            return []
+        say = Say(key=xid, hearing=hearing, priority=priority, build=build, may_wait=may_wait)
+        return list(self._down.place(say, now))
