@@ -1,18 +1,18 @@
 """The health score: 100 minus documented deductions, each with its reason.
 
-    deduction                                     points   why this many
-    log halted (fork, restore, shrunken tree)         60   below 50: nothing can be promised any more
-    store refuses (disk floor, write errors)          60   below 50: nothing can be accepted
-    no radio works                                    60   below 50: nobody can be heard
-    one of several radios does not work               20   not below 50: others hear
-    coordinator unreachable for over 5 min            30   not below 50: evidence is kept, not lost
-    coordinator unreachable, up to 5 min               5
-    coordinator session waits for a person            30
-    another service waits for a person                10
-    free disk under twice the floor                   10
-    LoRa configured, region not set                    5   hears, never answers
-    certificate expires within 30 days / expired    5/15
-    time untrusted                                     5
+    deduction                                    code             points   why this many
+    log halted (fork, restore, shrunken tree)    log_halted           60   below 50: nothing can be promised
+    store refuses (disk floor, write errors)     store_refuses        60   below 50: nothing can be accepted
+    no radio works                               no_radio             60   below 50: nobody can be heard
+    one of several radios does not work          radio_down           20   not below 50: others hear
+    coordinator unreachable for over 5 min       link_down            30   not below 50: evidence is kept
+    coordinator unreachable, up to 5 min         link_down             5
+    coordinator session waits for a person       link_halted          30
+    another service waits for a person           service_halted       10
+    free disk under twice the floor              disk_low             10
+    LoRa configured, region not set              region_unset          5   hears, never answers
+    certificate expires within 30 days / expired certificate        5/15
+    time untrusted                               time_untrusted        5
 
 The score never falls below 0. The operator's alert fires below 50 for ten minutes.
 """
@@ -28,9 +28,10 @@ CERTIFICATE_WARNING_S = 30 * 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Deduction:
-    """Points taken off, and why, in words for an operator."""
+    """Points taken off, and why: a code for metrics, and words for an operator."""
 
     points: int
+    code: str
     reason: str
 
 
@@ -71,22 +72,26 @@ def assess(facts: Facts) -> Health:
 
 def _deductions(facts: Facts) -> Iterator[Deduction]:
     if facts.log_halted is not None:
-        yield Deduction(60, f"the log waits for a person: {facts.log_halted}")
+        yield Deduction(60, "log_halted", f"the log waits for a person: {facts.log_halted}")
     if facts.store_refuses is not None:
-        yield Deduction(60, f"the store refuses new snapshots: {facts.store_refuses}")
+        yield Deduction(60, "store_refuses", f"the store refuses new snapshots: {facts.store_refuses}")
     yield from _radios(facts.radios)
     yield from _link(facts)
     for name, reason in facts.halted_services.items():
-        yield Deduction(10, f"{name} waits for a person: {reason}")
+        yield Deduction(10, "service_halted", f"{name} waits for a person: {reason}")
     if facts.free_disk is not None and facts.free_disk < 2 * facts.disk_floor and not facts.store_refuses:
         yield Deduction(
-            10, f"only {facts.free_disk >> 20} MiB of disk free, the floor is {facts.disk_floor >> 20}"
+            10,
+            "disk_low",
+            f"only {facts.free_disk >> 20} MiB of disk free, the floor is {facts.disk_floor >> 20}",
         )
     if facts.region_unset:
-        yield Deduction(5, "lora.region is not set: LoRa is heard but never answered")
+        yield Deduction(5, "region_unset", "lora.region is not set: LoRa is heard but never answered")
     yield from _certificate(facts.certificate_expires_in_s)
     if not facts.time_trusted:
-        yield Deduction(5, "the time is not trusted yet: no coordinator, GPS or NTP has confirmed it")
+        yield Deduction(
+            5, "time_untrusted", "the time is not trusted yet: no coordinator, GPS or NTP has confirmed it"
+        )
 
 
 def _radios(radios: Mapping[str, bool]) -> Iterator[Deduction]:
@@ -95,24 +100,26 @@ def _radios(radios: Mapping[str, bool]) -> Iterator[Deduction]:
         return
     names = ", ".join(dead)
     if len(dead) == len(radios):
-        yield Deduction(60, f"no radio works ({names})")
+        yield Deduction(60, "no_radio", f"no radio works ({names})")
     else:
-        yield Deduction(20, f"radio not working: {names}")
+        yield Deduction(20, "radio_down", f"radio not working: {names}")
 
 
 def _link(facts: Facts) -> Iterator[Deduction]:
     if facts.link_halted is not None:
-        yield Deduction(30, f"sync waits for a person: {facts.link_halted}")
+        yield Deduction(30, "link_halted", f"sync waits for a person: {facts.link_halted}")
     elif facts.link_down_s is not None and facts.link_down_s > LINK_GRACE_S:
-        yield Deduction(30, f"coordinator unreachable for {facts.link_down_s / 60:.0f} min")
+        yield Deduction(30, "link_down", f"coordinator unreachable for {facts.link_down_s / 60:.0f} min")
     elif facts.link_down_s is not None:
-        yield Deduction(5, f"coordinator unreachable for {facts.link_down_s:.0f} s")
+        yield Deduction(5, "link_down", f"coordinator unreachable for {facts.link_down_s:.0f} s")
 
 
 def _certificate(expires_in_s: float | None) -> Iterator[Deduction]:
     if expires_in_s is None or expires_in_s > CERTIFICATE_WARNING_S:
         return
     if expires_in_s <= 0:
-        yield Deduction(15, "the gateway's certificate has expired")
+        yield Deduction(15, "certificate", "the gateway's certificate has expired")
     else:
-        yield Deduction(5, f"the gateway's certificate expires in {expires_in_s / 86_400:.0f} days")
+        yield Deduction(
+            5, "certificate", f"the gateway's certificate expires in {expires_in_s / 86_400:.0f} days"
+        )

@@ -1,0 +1,416 @@
+"""The metrics page: every name, its help and its unit, on a registry of its own.
+
+What happens (a request, a frame, an ack) is counted where it happens, through the methods of
+:class:`Metrics`; what stands (sizes, ages, states) is read from the vitals when Prometheus asks. The guide's
+names come first and keep its spelling. No device, peer or key is ever a label.
+
+The page is the text format 0.0.4 only: in OpenMetrics the guide's gauge ``conflicts_resolved`` and the
+counter ``conflicts_resolved_total`` would be one family.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
+
+from drivers.base import Frame
+from gateway.core.vitals import Vitals
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+STATUSES = (200, 400, 403, 404, 409, 413, 415, 422, 429, 500, 503, 507)
+"""These exist with 0 from the start: a rate over a series that begins with its first error misses that."""
+
+Values = Iterable[tuple[tuple[str, ...], float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One metric read from the vitals: ``read`` gives the values of its labels, and the figure."""
+
+    name: str
+    help: str
+    read: Callable[[Vitals], Values]
+    labels: tuple[str, ...] = ()
+
+    def family(self, vitals: Vitals) -> Metric:
+        kind = CounterMetricFamily if self.name.endswith("_total") else GaugeMetricFamily
+        family = kind(self.name, self.help, labels=self.labels)
+        for labels, value in self.read(vitals):
+            family.add_metric(list(labels), value)
+        return family
+
+
+def one(read: Callable[[Vitals], float | None]) -> Callable[[Vitals], Values]:
+    """A figure without labels; None: there is none now."""
+
+    def values(vitals: Vitals) -> Values:
+        value = read(vitals)
+        return [] if value is None else [((), value)]
+
+    return values
+
+
+def by_name(read: Callable[[Vitals], Mapping[str, float]]) -> Callable[[Vitals], Values]:
+    """A figure for each name."""
+    return lambda vitals: [((name,), value) for name, value in read(vitals).items()]
+
+
+def _by_outcome(which: str) -> Callable[[Vitals], Values]:
+    def values(vitals: Vitals) -> Iterator[tuple[tuple[str, ...], float]]:
+        for name, radio in vitals.radios.items():
+            for outcome, count in getattr(radio.stats, which).items():
+                yield (name, outcome), count
+
+    return values
+
+
+def _gauges_of_radios(vitals: Vitals) -> Iterator[tuple[tuple[str, ...], float]]:
+    for name, radio in vitals.radios.items():
+        for gauge, value in radio.stats.gauges.items():
+            yield (name, gauge), value
+
+
+def _duty_left(vitals: Vitals) -> Iterator[tuple[tuple[str, ...], float]]:
+    for name, radio in vitals.radios.items():
+        for band, seconds in radio.duty_left_s.items():
+            yield (name, band), seconds
+
+
+def _deductions(vitals: Vitals) -> dict[str, float]:
+    points: dict[str, float] = {}
+    for deduction in vitals.health.deductions:
+        points[deduction.code] = points.get(deduction.code, 0) + deduction.points
+    return points
+
+
+def _bytes_to_storage(_: Vitals) -> float | None:
+    """What this process has sent to block devices, by proc(5); None where the kernel does not say."""
+    try:
+        lines = Path("/proc/self/io").read_text().splitlines()
+    except OSError:
+        return None
+    return next((float(line.split()[1]) for line in lines if line.startswith("write_bytes:")), None)
+
+
+FROM_THE_GUIDE = (
+    Row(
+        "gateway_health",
+        "Health score, 0 to 100; below 50 the gateway does not do its main job.",
+        lambda v: [((v.gateway_id,), v.health.score)],
+        ("gateway_id",),
+    ),
+    Row(
+        "transactions_total",
+        "Distinct verified transactions on disk.",
+        one(lambda v: v.store.figures.verified_transactions),
+    ),
+    Row(
+        "transactions_pending",
+        "Distinct verified transactions not yet under a root that the coordinator has cosigned.",
+        one(lambda v: v.store.figures.verified_transactions - v.store.figures.acked_transactions),
+    ),
+    Row(
+        "conflicts_total",
+        "Conflicts detected: unequal verified payments under one sender's nonce.",
+        one(lambda v: v.store.figures.conflicts),
+    ),
+    Row(
+        "conflicts_pending",
+        "Conflicts without the coordinator's decision.",
+        one(lambda v: v.store.figures.conflicts_pending),
+    ),
+    Row(
+        "conflicts_resolved",
+        "Conflicts that the coordinator has decided, as they stand.",
+        one(lambda v: v.store.figures.conflicts - v.store.figures.conflicts_pending),
+    ),
+    Row(
+        "conflicts_resolved_total",
+        "Conflicts that the coordinator has decided.",
+        one(lambda v: v.store.figures.conflicts - v.store.figures.conflicts_pending),
+    ),
+)
+
+OF_THE_DAEMON = (
+    Row("gateway_info", "Which software runs.", lambda v: [((v.version,), 1)], ("version",)),
+    Row(
+        "gateway_health_deduction_points",
+        "Points taken off the health score, by reason.",
+        by_name(_deductions),
+        ("reason",),
+    ),
+    Row("gateway_ready", "1 if an upload that came now could be promised.", one(lambda v: v.ready)),
+    Row(
+        "gateway_service_up",
+        "1 if the service runs.",
+        by_name(lambda v: {name: part.state == "running" for name, part in v.parts.items()}),
+        ("service",),
+    ),
+    Row(
+        "gateway_service_restarts_total",
+        "How often the service failed and was run again.",
+        by_name(lambda v: {name: part.restarts for name, part in v.parts.items()}),
+        ("service",),
+    ),
+    Row(
+        "gateway_time_quality",
+        "Trust in the clock: 0 none, 1 host, 2 coordinator or NTP, 3 GPS.",
+        one(lambda v: v.stamp.quality),
+    ),
+)
+
+OF_THE_LOG = (
+    Row("gateway_log_entries", "Leaves of the log.", one(lambda v: v.store.head.size)),
+    Row(
+        "gateway_log_cosigned_entries",
+        "Leaves under a root that the coordinator has cosigned.",
+        one(lambda v: v.store.head.acked_size),
+    ),
+    Row("gateway_backlog_entries", "Leaves that the coordinator has not cosigned.", one(lambda v: v.backlog)),
+    Row(
+        "gateway_backlog_oldest_seconds",
+        "Age of the oldest leaf that the coordinator has not cosigned; 0 without one.",
+        one(lambda v: v.oldest_unacked_s),
+    ),
+    Row(
+        "gateway_log_halted",
+        "1 if the log waits for a person.",
+        one(lambda v: v.store.head.halted is not None),
+    ),
+)
+
+OF_THE_STORE = (
+    Row(
+        "gateway_store_transactions",
+        "Transactions on disk, by what their signature was worth when last looked at.",
+        by_name(
+            lambda v: {
+                "verified": v.store.figures.verified_transactions,
+                "unverified": v.store.figures.unverified_transactions,
+                "invalid": v.store.figures.invalid_transactions,
+            }
+        ),
+        ("standing",),
+    ),
+    Row("gateway_store_file_bytes", "Size of the database.", one(lambda v: v.store.figures.file_bytes)),
+    Row(
+        "gateway_store_body_bytes",
+        "Bytes of objects in the database.",
+        one(lambda v: v.store.figures.body_bytes),
+    ),
+    Row(
+        "gateway_store_free_bytes",
+        "Free bytes of the disk that the database is on.",
+        one(lambda v: v.store.free_disk),
+    ),
+    Row(
+        "gateway_store_floor_bytes",
+        "Free bytes below which nothing new is accepted.",
+        one(lambda v: v.store.disk_floor),
+    ),
+    Row(
+        "gateway_store_fsyncs_total",
+        "Commits since the daemon started; each waits for the disk once.",
+        one(lambda v: v.store.figures.commits_since_opening),
+    ),
+    Row(
+        "gateway_store_commit_seconds_total",
+        "Seconds spent in commits since the daemon started.",
+        one(lambda v: v.store.figures.commit_seconds_since_opening),
+    ),
+    Row(
+        "gateway_store_write_failures_total",
+        "Groups that the disk did not take since the daemon started.",
+        one(lambda v: v.store.figures.write_failures_since_opening),
+    ),
+    Row(
+        "gateway_store_pruned_entries",
+        "Leaves whose bodies were freed by retention.",
+        one(lambda v: v.store.figures.pruned_entries),
+    ),
+    Row(
+        "gateway_store_latency_seconds",
+        "How long the store took to answer.",
+        one(lambda v: v.store.latency_s),
+    ),
+    Row(
+        "gateway_storage_written_bytes_total",
+        "Bytes that this process has sent to block devices.",
+        one(_bytes_to_storage),
+    ),
+)
+
+OF_THE_LINK = (
+    Row("gateway_link_up", "1 if the coordinator has proved its key.", one(lambda v: v.link.connected)),
+    Row(
+        "gateway_link_down_seconds",
+        "For how long the coordinator has been out of reach; 0 while connected.",
+        one(lambda v: 0 if v.link.connected else v.link.down_s),
+    ),
+    Row("gateway_link_attempts_total", "Attempts to connect.", one(lambda v: v.link.attempts)),
+    Row(
+        "gateway_link_last_ack_age_seconds",
+        "Since the last ack of this run.",
+        one(lambda v: v.link.last_ack_age_s),
+    ),
+    Row("gateway_link_received_bytes_total", "Bytes from the coordinator.", one(lambda v: v.link.rx_bytes)),
+    Row("gateway_link_sent_bytes_total", "Bytes to the coordinator.", one(lambda v: v.link.tx_bytes)),
+)
+
+OF_THE_RADIOS = (
+    Row(
+        "gateway_radio_up",
+        "1 if the radio works.",
+        by_name(lambda v: {name: radio.works for name, radio in v.radios.items()}),
+        ("radio",),
+    ),
+    Row(
+        "gateway_radio_frames_total",
+        "Frames heard since the radio was opened, by outcome.",
+        _by_outcome("frames"),
+        ("radio", "outcome"),
+    ),
+    Row(
+        "gateway_radio_transmits_total",
+        "Frames to send since the radio was opened, by outcome.",
+        _by_outcome("transmits"),
+        ("radio", "outcome"),
+    ),
+    Row(
+        "gateway_radio_state",
+        "The driver's own gauges, each in the unit that its name ends in.",
+        _gauges_of_radios,
+        ("radio", "gauge"),
+    ),
+    Row(
+        "gateway_radio_duty_left_seconds",
+        "Time that may still be sent in each sub-band within the hour.",
+        _duty_left,
+        ("radio", "band"),
+    ),
+)
+
+ROWS = (*FROM_THE_GUIDE, *OF_THE_DAEMON, *OF_THE_LOG, *OF_THE_STORE, *OF_THE_LINK, *OF_THE_RADIOS)
+
+_SYNC_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
+_SYNC_HELP = "Seconds from the first unacked entry offered to the ack that covers it"
+
+
+@dataclass(slots=True)
+class _Latest(Collector):
+    """Gives Prometheus the vitals that were read for this very page."""
+
+    vitals: Vitals | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        if self.vitals is not None:
+            for row in ROWS:
+                yield row.family(self.vitals)
+
+
+@dataclass(slots=True)
+class Metrics:
+    """What the services report to, and the page. Owned by the event loop."""
+
+    registry: CollectorRegistry = field(default_factory=lambda: CollectorRegistry(auto_describe=False))
+    _latest: _Latest = field(default_factory=_Latest)
+    _requests: Counter = field(init=False)
+    _request_seconds: Histogram = field(init=False)
+    _uploads: Counter = field(init=False)
+    _sync: tuple[Histogram, ...] = field(init=False)
+    _rssi: Histogram = field(init=False)
+    _snr: Histogram = field(init=False)
+    _airtime: Counter = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Else a second series stands beside each counter, which nobody reads. (Their function has no types.)
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        registry = self.registry
+        registry.register(self._latest)
+        ProcessCollector(registry=registry)
+        self._requests = Counter(
+            "http_requests_total", "HTTP requests except probes, by status.", ["status"], registry=registry
+        )
+        for status in STATUSES:
+            self._requests.labels(status)
+        self._request_seconds = Histogram(
+            "api_request_duration_seconds", "Seconds that an HTTP request took.", registry=registry
+        )
+        self._uploads = Counter(
+            "gateway_uploads_total",
+            "Messages answered, by radio and by what was answered.",
+            ["radio", "outcome"],
+            registry=registry,
+        )
+        self._sync = (
+            Histogram("merkle_sync_duration", f"{_SYNC_HELP}.", buckets=_SYNC_BUCKETS, registry=registry),
+            Histogram(
+                "merkle_sync_duration_seconds",
+                f"{_SYNC_HELP} (the conventional name).",
+                buckets=_SYNC_BUCKETS,
+                registry=registry,
+            ),
+        )
+        self._rssi = Histogram(
+            "gateway_radio_rssi_dbm",
+            "Signal strength of the frames heard.",
+            ["radio"],
+            buckets=range(-140, -20, 10),
+            registry=registry,
+        )
+        self._snr = Histogram(
+            "gateway_radio_snr_db",
+            "Signal to noise of the frames heard.",
+            ["radio"],
+            buckets=(-20, -17.5, -15, -12.5, -10, -7.5, -5, 0, 5, 10),
+            registry=registry,
+        )
+        self._airtime = Counter(
+            "gateway_radio_airtime_seconds_total",
+            "Time on air, heard and sent.",
+            ["radio", "direction"],
+            registry=registry,
+        )
+
+    def page(self, vitals: Vitals) -> bytes:
+        """The whole page, of type :data:`CONTENT_TYPE`."""
+        self._latest.vitals = vitals
+        return generate_latest(self.registry)
+
+    def requested(self, status: int, seconds: float) -> None:
+        """An HTTP request that is no probe was answered."""
+        self._requests.labels(status).inc()
+        self._request_seconds.observe(seconds)
+
+    def answered(self, radio: str, outcome: str) -> None:
+        """A message was answered: ``accepted``, ``duplicate``, ``resume`` …, or a refusal's word."""
+        self._uploads.labels(radio, outcome).inc()
+
+    def synced(self, seconds: float) -> None:
+        """An ack covered what was offered this long ago."""
+        for histogram in self._sync:
+            histogram.observe(seconds)
+
+    def heard(self, frame: Frame) -> None:
+        """A frame came in."""
+        if frame.lora is not None:
+            self._rssi.labels(frame.radio).observe(frame.lora.rssi_dbm)
+            self._snr.labels(frame.radio).observe(frame.lora.snr_db)
+            self._airtime.labels(frame.radio, "heard").inc(frame.lora.airtime_us / 1e6)
+
+    def sent(self, radio: str, airtime_us: int) -> None:
+        """A frame went out."""
+        self._airtime.labels(radio, "sent").inc(airtime_us / 1e6)
