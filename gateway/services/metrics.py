@@ -173,9 +173,9 @@ OF_THE_DAEMON = (
 )
 
 OF_THE_LOG = (
-    Row("gateway_log_entries", "Leaves of the log.", one(lambda v: v.store.head.size)),
+    Row("gateway_log_size", "Leaves of the log.", one(lambda v: v.store.head.size)),
     Row(
-        "gateway_log_cosigned_entries",
+        "gateway_log_cosigned_size",
         "Leaves under a root that the coordinator has cosigned.",
         one(lambda v: v.store.head.acked_size),
     ),
@@ -290,10 +290,10 @@ OF_THE_RADIOS = (
         ("radio", "outcome"),
     ),
     Row(
-        "gateway_radio_state",
+        "gateway_radio_driver_figure",
         "The driver's own gauges, each in the unit that its name ends in.",
         _gauges_of_radios,
-        ("radio", "gauge"),
+        ("radio", "figure"),
     ),
     Row(
         "gateway_radio_duty_left_seconds",

@@ -1,0 +1,126 @@
+"""The control socket answers its own group, within bounds, and outlives whatever is thrown at it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import stat
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.errors import CommandError, NeedsPerson
+from gateway.services import control
+
+
+async def echo(arguments: Mapping[str, Any]) -> object:
+    return dict(arguments)
+
+
+async def refuse(arguments: Mapping[str, Any]) -> object:
+    raise CommandError("no leaf 9; the log has 3")
+
+
+async def broken(arguments: Mapping[str, Any]) -> object:
+    raise KeyError("a bug")
+
+
+COMMANDS = {"echo": echo, "refuse": refuse, "broken": broken}
+
+
+@contextlib.asynccontextmanager
+async def serving(runtime_dir: Path) -> AsyncIterator[Path]:
+    task = asyncio.create_task(control.serve(runtime_dir, COMMANDS))
+    path = runtime_dir / control.SOCKET_NAME
+    while not path.exists():
+        await asyncio.sleep(0)
+    yield path
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def ask(path: Path, line: bytes) -> dict[str, Any]:
+    reader, writer = await asyncio.open_unix_connection(str(path))
+    writer.write(line)
+    answer: dict[str, Any] = json.loads(await reader.readline())
+    assert await reader.read() == b""
+    writer.close()
+    return answer
+
+
+async def test_a_command_is_answered_and_the_socket_is_for_the_group_only(tmp_path: Path) -> None:
+    async with serving(tmp_path / "run") as path:
+        answer = await ask(path, b'{"command": "echo", "arguments": {"index": 7}}\n')
+        assert answer == {"ok": True, "result": {"index": 7}}
+        assert stat.S_IMODE(path.stat().st_mode) == 0o660
+    assert not path.exists()
+
+
+async def test_a_refusal_says_why_and_a_bug_says_where_to_look(tmp_path: Path) -> None:
+    async with serving(tmp_path) as path:
+        assert await ask(path, b'{"command": "refuse"}\n') == {
+            "ok": False,
+            "error": "no leaf 9; the log has 3",
+        }
+        assert "KeyError" in (await ask(path, b'{"command": "broken"}\n'))["error"]
+        assert "known: broken, echo, refuse" in (await ask(path, b'{"command": "x"}\n'))["error"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\n",
+        b"{}\n",
+        b"[]\n",
+        b"7\n",
+        b'{"command": 7}\n',
+        b'{"command": "echo", "arguments": []}\n',
+        b"\xff\xfe\n",
+        b"[" * 50_000 + b"\n",
+        b"x" * (2 * control.MAX_REQUEST) + b"\n",
+    ],
+)
+async def test_garbage_is_told_what_was_expected(tmp_path: Path, line: bytes) -> None:
+    async with serving(tmp_path) as path:
+        assert (await ask(path, line))["ok"] is False
+        assert (await ask(path, b'{"command": "echo"}\n'))["ok"] is True
+
+
+async def test_one_who_never_finishes_is_cut_and_too_many_are_not_let_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(tmp_path) as path:
+        idle = [await asyncio.open_unix_connection(str(path)) for _ in range(control.MAX_CONNECTIONS)]
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        assert await reader.read() == b""
+        writer.close()
+        for _, other in idle:
+            other.close()
+        while True:  # as soon as one of them has left, another is let in
+            with contextlib.suppress(OSError, json.JSONDecodeError):
+                assert (await ask(path, b'{"command": "echo"}\n'))["ok"] is True
+                break
+    monkeypatch.setattr(control, "REQUEST_S", 0.01)
+    async with serving(tmp_path) as path:
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        assert await reader.read() == b""
+        writer.close()
+
+
+async def test_what_a_crash_left_behind_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / control.SOCKET_NAME).write_text("left by a crash")
+    task = asyncio.create_task(control.serve(tmp_path, COMMANDS))
+    while not (tmp_path / control.SOCKET_NAME).is_socket():
+        await asyncio.sleep(0)
+    assert (await ask(tmp_path / control.SOCKET_NAME, b'{"command": "echo"}\n'))["ok"] is True
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_directory_that_cannot_be_made_waits_for_a_person(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NeedsPerson, match="runtime_dir"):
+        await control.serve(tmp_path / "file" / "run", COMMANDS)
