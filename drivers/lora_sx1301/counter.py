@@ -28,18 +28,17 @@ class LinearCounter:
     def widen(self, raw: int) -> int:
         """The linear value of a raw one, nearest to the newest known."""
         if self._newest is None:
-            self._newest = self._offset + raw
-            return self._newest
+            return self.rebase(raw, raw)
         ahead = (raw + self._offset - self._newest + WRAP // 2) % WRAP - WRAP // 2
         linear = self._newest + ahead
         self._newest = max(self._newest, linear)
         return linear
 
-    def restart(self, elapsed_us: int) -> None:
-        """The chip was reset: its next values continue from the newest plus what the host saw pass."""
-        if self._newest is not None:
-            self._offset = self._newest + elapsed_us
-        self._newest = None
+    def rebase(self, raw: int, linear_us: int) -> int:
+        """The chip was reset: ``raw`` goes on at ``linear_us``, or at the newest if that is later."""
+        self._newest = max(linear_us, self._newest or 0)
+        self._offset = self._newest - raw
+        return self._newest
 
     def raw(self, linear_us: int) -> int:
         """The chip's 32 bits of a linear value."""

@@ -67,13 +67,17 @@ class Reception:
 
 
 class FifoGarbled(Exception):
-    """The FIFO head cannot be: SPI noise or a chip that lost itself. Nothing was popped."""
+    """The FIFO head cannot be: SPI noise or a chip that lost itself. ``before``: packets read until then."""
+
+    def __init__(self, message: str, before: list[Packet]) -> None:
+        super().__init__(message)
+        self.before = before
 
 
 def receive(registers: Registers, limit: int = FIFO_DEPTH) -> Steps[list[Packet]]:
     """Empty the FIFO, at most ``limit`` packets: one transfer when it is empty, three a packet.
 
-    Raises :class:`FifoGarbled`; the packets before it are then in its ``args[1]``.
+    Raises :class:`FifoGarbled`, which holds the packets read before it.
     """
     packets: list[Packet] = []
     while len(packets) < limit:

@@ -50,6 +50,7 @@ class Chip:
         *,
         sha256: Mapping[str, str] = TEST_SHA256,
         pps_phase_us: int = 0,
+        counter_at_start: int = 0,
         seed: int = 1,
     ) -> None:
         self.faults = Faults()
@@ -58,6 +59,7 @@ class Chip:
         self.unheard: deque[str] = deque(maxlen=HISTORY)
         self.held_in_reset = False
         self._clock, self._sha256, self._pps_phase_us = clock, sha256, pps_phase_us
+        self._counter_at_start = counter_at_start
         self._dice = random.Random(seed)
         self._due: list[tuple[int, int, Uplink]] = []  # heap of frames whose end is still to come
         self._serial = 0
@@ -299,7 +301,7 @@ class Chip:
     def _gate_clock(self, _before: int, value: int) -> None:
         running = value & 1 and self._get(None, 16) >> 3 & 1
         if running and self._counter_zero_us is None:
-            self._counter_zero_us = self._clock()
+            self._counter_zero_us = self._clock() - self._counter_at_start
 
     # -- radios
 

@@ -25,7 +25,7 @@ class ConcentratorServer:
     def __init__(self, chip: Chip, path: str | Path) -> None:
         self.chip = chip
         self.path = Path(path)
-        self._lock = threading.Lock()  # around the chip
+        self.lock = threading.Lock()  # around the chip, whoever touches it
         self._stopping = threading.Event()
         self._busy = threading.Event()
         self._subscribers: list[socket.socket] = []
@@ -97,7 +97,7 @@ class ConcentratorServer:
                 self._busy.set()
 
     def _answer(self, kind: bytes, body: bytes) -> tuple[bytes, bytes]:
-        with self._lock:
+        with self.lock:
             if kind == b"S" and len(body) >= 4:
                 try:
                     return b"S", self.chip.transfer(body[4:], int.from_bytes(body[:4], "big"))
@@ -120,7 +120,7 @@ class ConcentratorServer:
                 connection.sendall(json.dumps(answer).encode() + b"\n")
 
     def _control(self, request: dict[str, Any], connection: socket.socket) -> dict[str, Any]:
-        with self._lock:
+        with self.lock:
             match request.pop("op"):
                 case "rx":
                     reason = self.chip.hear(*_uplink(request))
@@ -145,7 +145,7 @@ class ConcentratorServer:
     def _keep_time(self) -> None:
         """Emissions end by themselves: report each to the subscribers."""
         while not self._stopping.is_set():
-            with self._lock:
+            with self.lock:
                 self.chip.pass_time()
                 ended = self.chip.take_ended()
                 busy = self.chip.busy()

@@ -60,15 +60,14 @@ def test_the_counter_is_a_line_over_wraps_and_frames_out_of_order() -> None:
         assert counter.widen(0) == turn << 32
 
 
-def test_after_a_chip_reset_the_line_continues_with_the_time_the_host_saw_pass() -> None:
+def test_after_a_chip_reset_the_line_continues_where_the_host_says_and_never_goes_back() -> None:
     counter = LinearCounter()
     counter.widen(5_000_000)
-    counter.restart(elapsed_us=3_000_000)
-    assert counter.widen(100) == 8_000_100
-    assert counter.raw(8_000_200) == 200
-    counter.restart(elapsed_us=10)
-    counter.restart(elapsed_us=10)  # a second reset before anything was read adds nothing
-    assert counter.widen(0) == 8_000_110
+    assert counter.rebase(100, 8_000_100) == 8_000_100
+    assert counter.widen(200) == 8_000_200
+    assert counter.raw(8_000_300) == 300
+    assert counter.rebase(50, 7_000_000) == 8_000_200  # the host's clock lags: the newest stands
+    assert counter.widen(60) == 8_000_210
 
 
 @pytest.mark.parametrize("form", ["raw", "var"])

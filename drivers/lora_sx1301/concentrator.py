@@ -1,0 +1,213 @@
+"""One SX1301 on its bus: opened, reset, set up, polled; every failure named.
+
+Opening goes from the pin to the receiver: reset, burst test, start. What fails for noise is tried again, then
+at half the clock. ``DriverLost`` says that opening again may help; it carries the words a technician needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+from drivers.base import Clock
+from drivers.errors import DriverLost
+from drivers.lora_sx1301 import counter, health, receive, send
+from drivers.lora_sx1301 import registers as reg
+from drivers.lora_sx1301 import start as sequence
+from drivers.lora_sx1301.bus import Bus
+from drivers.lora_sx1301.counter import LinearCounter
+from drivers.lora_sx1301.firmware import Firmware
+from drivers.lora_sx1301.receive import FifoGarbled, Packet
+from drivers.lora_sx1301.registers import Registers
+from drivers.lora_sx1301.send import Emission
+from drivers.lora_sx1301.settings import Settings
+from drivers.lora_sx1301.start import Calibration, StartFailure
+from drivers.lora_sx1301.steps import Steps
+from drivers.lora_sx1301.watchdog import Vitals
+from drivers.transport.gpio import OutputLine, open_output
+from drivers.transport.spi import open_spi
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+SLOW_HZ = 1_000_000
+TRIES = 3  # at each clock, for failures that noise explains
+RESET_STEP_S = 0.1
+PROGRAM_MARGIN_US = 3_000  # what arming takes, from the counter read to the trigger
+
+
+class TooLate(Exception):
+    """The emission's time has passed, or all but; nothing was armed."""
+
+
+class Concentrator:
+    """The chip and what is known of it. Used from one event loop; ``now_us`` is its counter, widened."""
+
+    def __init__(self, settings: Settings, firmware: Firmware, clock: Clock) -> None:
+        self.clock_hz = settings.clock_hz
+        self.calibration: Calibration | None = None
+        self._settings, self._firmware, self._clock = settings, firmware, clock
+        self._registers = Registers()
+        self._counter = LinearCounter()
+        self._anchor = (0.0, 0)  # monotonic s and counter, read together; 0 = 0
+        self._bus: Bus | None = None
+        self._line: OutputLine | None = None
+
+    async def open(self) -> None:
+        """Take the pins, reset, start. Raises :class:`DriverConfigError` or :class:`DriverLost`."""
+        settings = self._settings
+        if settings.reset != "none":
+            self._line = await asyncio.to_thread(open_output, settings.reset)
+        self._bus = Bus(await asyncio.to_thread(open_spi, settings.spi, self.clock_hz), self._clock)
+        await self.restart(hard=True)
+
+    async def close(self) -> None:
+        """Receivers and transmitter off, pins released; harmless when nothing is open."""
+        bus, self._bus = self._bus, None
+        line, self._line = self._line, None
+        if bus is not None:
+            with suppress(OSError):  # gone already: nothing left to switch off
+                await bus.run(sequence.stop(self._registers))
+            await bus.close()
+        if line is not None:
+            await asyncio.to_thread(line.close)
+
+    async def restart(self, *, hard: bool) -> None:
+        """Set the chip up again, by the reset pin first when ``hard``. The counter's line goes on."""
+        if hard:
+            await self._pulse_reset()
+        self._registers = Registers()
+        await self._start_with_retries()
+        raw = await self._run(counter.read_live(self._registers))
+        at_s = self._clock.monotonic()
+        self._anchor = (at_s, self._counter.rebase(raw, self.now_us))
+
+    async def _pulse_reset(self) -> None:
+        """Low, high, low, 100 ms each: the RAK2245 resets on high and must be left low."""
+        if self._line is None:
+            return
+        for level in (False, True, False):
+            await self._blocking(partial(self._line.set, level))
+            await self._clock.sleep(RESET_STEP_S)
+
+    async def _start_with_retries(self) -> None:
+        """At the set clock, then at 1 MHz; only noise is worth another try."""
+        clocks = [self.clock_hz, *([SLOW_HZ] if self.clock_hz > SLOW_HZ else [])]
+        failure = StartFailure("spi", "not started")
+        for clock_hz in clocks:
+            await self._blocking(partial(self._open_bus.spi.set_clock, clock_hz))
+            for _ in range(TRIES):
+                try:
+                    self.calibration = await self._run(self._start())
+                except StartFailure as error:
+                    failure = error
+                else:
+                    self.clock_hz = clock_hz
+                    return
+                if failure.part not in ("spi", "version"):
+                    raise DriverLost(str(failure)) from failure
+            log.warning("SX1301 at %s: %s (at %d Hz)", self._settings.spi, failure, clock_hz)
+        raise DriverLost(
+            f"{failure}; tried at {' and '.join(f'{hz / 1e6:g} MHz' for hz in clocks)}"
+        ) from failure
+
+    def _start(self) -> Steps[Calibration]:
+        settings = self._settings
+        yield from health.wire_test(self._registers)
+        calibration = yield from sequence.start(
+            self._registers, settings.board, self._firmware, public=settings.public
+        )
+        if not (yield from health.configured(self._registers, settings.board)):
+            raise StartFailure("spi", "channel registers read back wrong after the start: noisy SPI")
+        return calibration
+
+    # -- while it runs
+
+    @property
+    def now_us(self) -> int:
+        """The linear counter, from its last reading and the host's steady clock."""
+        read_at, value = self._anchor
+        return value + round((self._clock.monotonic() - read_at) * 1e6)
+
+    def widen(self, raw: int) -> int:
+        """A 32-bit counter value on the line."""
+        return self._counter.widen(raw)
+
+    async def poll(self) -> list[Packet]:
+        """Read and pop what the FIFO holds. Raises :class:`FifoGarbled` or :class:`DriverLost`."""
+        return await self._run(receive.receive(self._registers))
+
+    async def vitals(self) -> Vitals:
+        """One look for the watchdog."""
+        look = health.vitals(self._registers, self._settings.board)
+        version, agc_status, intact, raw = await self._run(look)
+        at_s = self._clock.monotonic()
+        counter_us = self._counter.widen(raw)
+        self._anchor = (at_s, counter_us)
+        return Vitals(
+            at_s=at_s, version=version, agc_status=agc_status, counter_us=counter_us, configured=intact
+        )
+
+    async def program(self, emission: Emission, start_us: int) -> None:
+        """Arm a timestamped emission whose first symbol leaves at ``start_us`` (linear).
+
+        Raises :class:`TooLate`, with nothing armed: a trigger in the past would wait 71 minutes for the wrap.
+        """
+        trigger_us = start_us - send.start_delay_us(emission.modulation)
+        raw = await self._run(self._program(emission, self._counter.raw(trigger_us)))
+        self._anchor = (self._clock.monotonic(), self._counter.widen(raw))
+
+    def _program(self, emission: Emission, trigger: int) -> Steps[int]:
+        """All in 32 bits: it runs on the bus thread, the line belongs to the loop."""
+        now = yield from counter.read_live(self._registers)
+        lead_us = (trigger - now + counter.WRAP // 2) % counter.WRAP - counter.WRAP // 2
+        if lead_us < PROGRAM_MARGIN_US:
+            raise TooLate(f"{lead_us / 1e3:.1f} ms before its trigger")
+        if self.calibration is None:
+            raise TooLate("the concentrator is not set up")
+        gain = self._settings.board.gains[emission.gain_index]
+        yield from send.send(self._registers, emission, gain, self.calibration.offsets)
+        return now
+
+    async def transmit_status(self) -> int:
+        """Register TX_STATUS."""
+        return await self._run(self._registers.read(reg.TX_STATUS))
+
+    async def abort(self) -> None:
+        """Forget the emission that is armed."""
+        await self._run(send.abort(self._registers))
+
+    async def latched_us(self) -> int:
+        """The linear counter at the last PPS."""
+        return self._counter.widen(await self._run(counter.read_latched(self._registers)))
+
+    def raw(self, linear_us: int) -> int:
+        """The chip's 32 bits of a linear value."""
+        return self._counter.raw(linear_us)
+
+    # -- the bus
+
+    @property
+    def _open_bus(self) -> Bus:
+        if self._bus is None:
+            raise DriverLost("the concentrator is closed")
+        return self._bus
+
+    async def _run(self, steps: Steps[T]) -> T:
+        try:
+            return await self._open_bus.run(steps)
+        except OSError as error:
+            raise DriverLost(f"SPI at {self._settings.spi} failed: {error}") from error
+
+    async def _blocking(self, function: Callable[[], T]) -> T:
+        try:
+            return await self._open_bus.call(function)
+        except OSError as error:
+            raise DriverLost(f"a pin of the concentrator failed: {error}") from error
+
+
+__all__ = ["Concentrator", "FifoGarbled", "TooLate"]
