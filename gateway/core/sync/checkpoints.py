@@ -8,6 +8,8 @@ from gateway.core.checkpoint import Checkpoint, parse_checkpoint
 from gateway.core.note import NoteInvalid, SignatureType, VerifierKey, parse_note, verify_note
 from gateway.core.pin import CoordinatorKey
 
+COSIGNATURE_BYTES = 8 + 64  # the time in seconds, then Ed25519
+
 
 class Stranger(ValueError):
     """A note that our key has not signed, or that the coordinator should have cosigned and has not."""
@@ -41,3 +43,16 @@ def open_own(own: Own, raw: bytes, *, cosigned: bool = False) -> Checkpoint:
     if checkpoint.origin != own.key.name or checkpoint.extensions:
         raise Stranger(f"a checkpoint of {checkpoint.origin[:64]!r}, expected {own.key.name!r}")
     return checkpoint
+
+
+def cosigned_at_ms(raw: bytes) -> int:
+    """When a checkpoint was cosigned, in milliseconds since 1970; 0 if it was not.
+
+    For notes that were verified before they were stored: the coordinator's time, as a bound of what is past.
+    """
+    times = [
+        int.from_bytes(line.value[:8], "big") * 1000
+        for line in parse_note(raw).signatures
+        if len(line.value) == COSIGNATURE_BYTES
+    ]
+    return max(times, default=0)
