@@ -9,7 +9,7 @@ def look_until(
     liveness: Liveness, start: int, end: int, *, owed: bool, unsent: int = 0, pongs: bool = False
 ) -> list[tuple[int, Verdict]]:
     """What is found at each second; a ping is answered at once where ``pongs``."""
-    found = []
+    found: list[tuple[int, Verdict]] = []
     for now in range(start, end):
         verdict = liveness.look(now, owed=owed, unsent=unsent)
         if verdict is not Verdict.ALIVE:
