@@ -1,0 +1,129 @@
+"""Reads how every part fares, scores it, and says so when the score changes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from drivers.base import DriverStats
+from gateway.clock import Clock
+from gateway.core.health import Health
+from gateway.core.vitals import (
+    Circumstances,
+    LinkVitals,
+    Part,
+    RadioVitals,
+    StoreVitals,
+    Vitals,
+    judge,
+    works,
+)
+from gateway.model import Stamp
+from gateway.store import Store
+
+log = logging.getLogger(__name__)
+
+FRESH_S = 1.0
+"""Pages and scrapes within a second see the same reading: asking often costs the store nothing."""
+PERIOD_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Where the figures come from; each is asked anew for every reading, from the event loop."""
+
+    gateway_id: str
+    version: str
+    store: Store
+    free_bytes: Callable[[], int]
+    disk_floor: int
+    now: Callable[[], Stamp]
+    parts: Callable[[], Mapping[str, Part]]
+    radios: Callable[[], Mapping[str, DriverStats]]
+    """Of every configured radio, by the name of its service."""
+    link: Callable[[], LinkVitals]
+    circumstances: Callable[[], Circumstances]
+
+
+class Monitor:
+    """The newest reading, for pages, metrics, heartbeats and the control socket."""
+
+    def __init__(self, sources: Sources, clock: Clock) -> None:
+        self._sources = sources
+        self._clock = clock
+        self._started = clock.monotonic()
+        self._reading = asyncio.Lock()
+        self._read_at = float("-inf")
+        self.latest: Vitals | None = None
+
+    async def read(self) -> Vitals:
+        """At most a second old."""
+        async with self._reading:
+            now = self._clock.monotonic()
+            if self.latest is None or now - self._read_at >= FRESH_S:
+                self.latest = await self._read(now)
+                self._read_at = now
+            return self.latest
+
+    async def watch(self, changed: Callable[[Vitals], None]) -> None:
+        """Read every ten seconds until cancelled; tell the log and ``changed`` when health is another."""
+        codes: frozenset[str] | None = None
+        while True:
+            vitals = await self.read()
+            now = frozenset(deduction.code for deduction in vitals.health.deductions)
+            if now != codes:
+                _say(vitals.health)
+                changed(vitals)
+                codes = now
+            await self._clock.sleep(PERIOD_S)
+
+    async def _read(self, now: float) -> Vitals:
+        sources = self._sources
+        store = await self._store(now)
+        parts, link, stamp = sources.parts(), sources.link(), sources.now()
+        radios = {
+            name: RadioVitals(works=works(parts[name], stats), stats=stats)
+            for name, stats in sources.radios().items()
+        }
+        heard = {name: radio.works for name, radio in radios.items()} or _http_alone(parts)
+        return Vitals(
+            gateway_id=sources.gateway_id,
+            version=sources.version,
+            uptime_s=now - self._started,
+            stamp=stamp,
+            parts=parts,
+            store=store,
+            link=link,
+            radios=radios,
+            health=judge(parts, store, link, heard, stamp.quality, sources.circumstances()),
+        )
+
+    async def _store(self, now: float) -> StoreVitals:
+        sources = self._sources
+        head = await sources.store.head()
+        latency_s = self._clock.monotonic() - now
+        free = sources.free_bytes()
+        low = free < sources.disk_floor
+        return StoreVitals(
+            head=head,
+            figures=await sources.store.figures(),
+            latency_s=latency_s,
+            free_disk=free,
+            disk_floor=sources.disk_floor,
+            refuses=f"{free >> 20} MiB of disk free, {sources.disk_floor >> 20} must stay" if low else None,
+        )
+
+
+def _http_alone(parts: Mapping[str, Part]) -> dict[str, bool]:
+    """HTTP is no radio and does not stand in for a dead one; without any radio it is the one way in."""
+    return {"http": parts["http"].state == "running"} if "http" in parts else {}
+
+
+def _say(health: Health) -> None:
+    log.log(
+        logging.INFO if health.score == 100 else logging.WARNING,
+        "health",
+        extra={"score": health.score, "reasons": "; ".join(health.reasons)},
+    )
