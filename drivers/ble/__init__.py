@@ -1,0 +1,3 @@
+"""Bluetooth Low Energy: phones write their messages to a GATT service, answers are notified."""
+
+from __future__ import annotations

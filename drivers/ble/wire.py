@@ -1,0 +1,131 @@
+"""The pieces of a transfer over FFF1 and FFF2, to the byte; no state (docs/protocol/ble.md).
+
+One piece is one attribute value of at most min(MTU - 3, 512) bytes. Byte 0 is the type, its high nibble the
+version (1); byte 1 the transfer's number, ``xid``; numbers are big-endian::
+
+    START  11 xid total:3 content_id:12     sender to receiver; also asks "how far did we get?"
+    DATA   12 xid offset:3 bytes            sender to receiver
+    ACK    13 xid offset:3                  receiver to sender: all bytes before offset are here
+    DONE   14 xid 00 hash:16                receiver to sender: the whole is here
+    DONE   14 xid status retry_after_s:2    receiver to sender: it was refused
+    WHOLE  15 xid bytes                     sender to receiver: a message that fits one piece
+    RESUME 16 xid offset:3                  receiver to sender: go on from offset (answer to START, or a gap)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+START, DATA, ACK, DONE, WHOLE, RESUME = 0x11, 0x12, 0x13, 0x14, 0x15, 0x16
+
+CONTENT_ID_BYTES = 12  # the first of SHA-256(message)
+DONE_HASH_BYTES = 16
+MAX_TOTAL = (1 << 24) - 1
+MIN_MTU = 23  # Bluetooth Core, Vol 3 Part G 5.2.1
+MAX_VALUE = 512  # of any attribute: Vol 3 Part F 3.2.9
+ATT_HEADER = 3  # opcode and handle of a write or a notification
+
+START_BYTES = 2 + 3 + CONTENT_ID_BYTES
+DATA_HEADER = 5
+WHOLE_HEADER = 2
+
+
+class Status(IntEnum):
+    """Why a transfer ended; everything but OK is a refusal."""
+
+    OK = 0
+    MALFORMED = 1  # not a piece of this protocol, or a length that cannot be
+    TOO_LARGE = 2
+    CORRUPT = 3  # the whole does not hash to the content id: all bytes were dropped, start from 0
+    BUSY = 4  # no room now; START again after the seconds given: what was sent is kept
+    LIMITED = 5  # this peer brought too much; come again after the seconds given
+    UNKNOWN = 6  # DATA without START on this connection: send START
+
+
+class WireError(ValueError):
+    """The bytes are no piece of this protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    xid: int
+    total: int
+    content_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    xid: int
+    offset: int
+    chunk: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    xid: int
+    message: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """ACK, DONE or RESUME: what a receiver says; the gateway ignores them, it never resumes an answer."""
+
+    xid: int
+
+
+Piece = Start | Data | Whole | Word
+
+
+def decode(value: bytes) -> Piece:
+    """One attribute value. Raises :class:`WireError`."""
+    kind = value[0] if value else -1
+    if kind == DATA and len(value) > DATA_HEADER:
+        return Data(value[1], int.from_bytes(value[2:5]), value[5:])
+    if kind == WHOLE and len(value) > WHOLE_HEADER:
+        return Whole(value[1], value[2:])
+    if kind == START and len(value) == START_BYTES and any(value[2:5]):
+        return Start(value[1], int.from_bytes(value[2:5]), value[5:])
+    if kind in (ACK, DONE, RESUME) and len(value) >= DATA_HEADER:
+        return Word(value[1])
+    raise WireError(f"no piece: {value[:8].hex()} ({len(value)} bytes)")
+
+
+def ack(xid: int, offset: int) -> bytes:
+    return bytes((ACK, xid)) + offset.to_bytes(3)
+
+
+def resume(xid: int, offset: int) -> bytes:
+    return bytes((RESUME, xid)) + offset.to_bytes(3)
+
+
+def done(xid: int, digest: bytes) -> bytes:
+    """The whole message is here; ``digest`` its SHA-256."""
+    return bytes((DONE, xid, Status.OK)) + digest[:DONE_HASH_BYTES]
+
+
+def refused(xid: int, status: Status, retry_after_s: int = 0) -> bytes:
+    return bytes((DONE, xid, status)) + min(retry_after_s, 0xFFFF).to_bytes(2)
+
+
+def piece_size(mtu: int) -> int:
+    """Bytes that one value may carry; longer ones are lost by some stacks and truncated by others."""
+    return min(mtu - ATT_HEADER, MAX_VALUE)
+
+
+def cut(message: bytes, xid: int, mtu: int) -> Iterator[bytes]:
+    """A message as pieces: one WHOLE if it fits, else START and DATA."""
+    room = piece_size(mtu)
+    if len(message) + WHOLE_HEADER <= room:
+        yield bytes((WHOLE, xid)) + message
+        return
+    yield bytes((START, xid)) + len(message).to_bytes(3) + content_id(message)
+    for offset in range(0, len(message), room - DATA_HEADER):
+        chunk = message[offset : offset + room - DATA_HEADER]
+        yield bytes((DATA, xid)) + offset.to_bytes(3) + chunk
+
+
+def content_id(message: bytes) -> bytes:
+    return hashlib.sha256(message).digest()[:CONTENT_ID_BYTES]
