@@ -1,0 +1,1 @@
+"""GSM modems spoken to by AT commands: text messages in PDU mode."""
