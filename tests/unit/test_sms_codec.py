@@ -167,7 +167,7 @@ def test_an_impossible_time_is_none_and_the_message_is_kept() -> None:
 
 
 @given(
-    st.datetimes(datetime(1970, 1, 1), datetime(2069, 12, 31))  # noqa: DTZ001 - zones come apart,
+    st.datetimes(datetime(1970, 1, 1), datetime(2069, 12, 31)),  # noqa: DTZ001 - zones come apart
     st.integers(-47, 47),
 )
 def test_times_of_every_zone_come_back(moment: datetime, quarters: int) -> None:
