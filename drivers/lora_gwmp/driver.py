@@ -84,6 +84,10 @@ class GwmpDriver:
         self._socket_closed = asyncio.Event()
 
     @property
+    def is_open(self) -> bool:
+        return self._transport is not None
+
+    @property
     def address(self) -> Address:
         """Where it listens; with port 0 in the settings only an open socket knows."""
         if self._transport is None:

@@ -160,19 +160,25 @@ class Downlinks:
             del waiting[say.key]
         ready.sort(key=lambda one: (one[0].priority, one[1].end))
         sends: list[Send] = []
+        most = len(ready)
         while ready:
-            chosen, frames = self._group([say for say, _ in ready])
-            group = [ready[i] for i in chosen]
-            sends += self._send_in_turn(group, frames, start, now)
+            chosen, frames = self._group([say for say, _ in ready], most)
+            outcome = self._send_in_turn([ready[i] for i in chosen], frames, start, now)
+            if isinstance(outcome, str) and len(chosen) > 1:
+                most = len(chosen) // 2  # a batch too long for the window or the hour: a shorter one may do
+                continue
+            if isinstance(outcome, str):
+                self._counts[outcome] += 1
+            else:
+                sends += outcome
             ready = [one for i, one in enumerate(ready) if i not in chosen]
         return sends
 
-    def _group(self, says: Sequence[Say]) -> tuple[Sequence[int], Sequence[bytes]]:
+    def _group(self, says: Sequence[Say], most: int) -> tuple[Sequence[int], Sequence[bytes]]:
         """The indexes of those that one batch answers, with its frames; else the first one with its own."""
-        whole = [i for i, say in enumerate(says) if say.exchange is not None and say.part == 0]
-        answers = [answer for i in whole if (answer := _answer(says[i])) is not None]
-        if self._join is not None and len(answers) == len(whole) > 1:
-            joined = self._join(answers)
+        whole = [i for i, say in enumerate(says) if _answer(say) is not None][:most]
+        if self._join is not None and len(whole) > 1:
+            joined = self._join([_answer(says[i]) or b"" for i in whole])
             if joined is not None and len(set(joined[1])) > 1:
                 return [whole[i] for i in joined[1]], batch_frames(joined[0], self.region.part_bytes)
         payload = says[0].build(self.region.part_bytes)
@@ -180,8 +186,8 @@ class Downlinks:
 
     def _send_in_turn(
         self, group: Sequence[tuple[Say, Slot]], frames: Sequence[bytes], start: float, now: float
-    ) -> list[Send]:
-        """Book all frames one after another inside every member's window, or none of them."""
+    ) -> list[Send] | str:
+        """Book all frames one after another inside every member's window; or none, and a word why."""
         first, slot = group[0]
         transmitter = self._transmitters[first.hearing.best.concentrator]
         closes = min(slot.end for _, slot in group)
@@ -193,10 +199,9 @@ class Downlinks:
                 booked.append(booking)
                 start = booking.end
             if isinstance(booking, str) or booking.end > closes:
-                self._counts[booking if isinstance(booking, str) else "window_missed"] += len(group)
                 for taken in booked:
                     transmitter.release(taken)
-                return []
+                return booking if isinstance(booking, str) else "window_missed"
         if len(group) == 1:
             return [self._send(p, first, b, Window.COMMON) for p, b in zip(frames, booked, strict=True)]
         return self._broadcast(group, frames, booked)
@@ -243,4 +248,5 @@ def batch_frames(message: bytes, part_bytes: int) -> list[bytes]:
 
 
 def _answer(say: Say) -> bytes | None:
-    return None if say.exchange is None else say.exchange.answer
+    """What may share a batch: the answer of an exchange, not a later part of it."""
+    return None if say.exchange is None or say.part else say.exchange.answer

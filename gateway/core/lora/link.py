@@ -72,6 +72,7 @@ class LoraLink:
         self._reassembly = Reassembly(limits)
         self._exchanges = Exchanges()
         self._acks: dict[bytes, tuple[float, Hearing]] = {}  # xid → when to acknowledge what is there by then
+        self._replies: dict[bytes, float] = {}  # digest → when to answer; bounded by the exchanges
         self._submitted = 0
         self._next_expiry = 0.0
 
@@ -99,7 +100,11 @@ class LoraLink:
             self.counts["answer_forgotten"] += 1
             return []
         exchange.answer, exchange.answered_at = message, now
-        return self._reply(exchange, 0, now)
+        settled = 0.0 if exchange.hearing is None else exchange.hearing.best.at + self._timing.settle_s
+        if now >= settled:
+            return self._reply(exchange, 0, now)
+        self._replies[exchange.digest] = settled  # a copy heard better may still come
+        return []
 
     def due(self, now: float) -> list[Event]:
         """What its time has come for: acknowledgements, and the common window's frames."""
@@ -107,6 +112,10 @@ class LoraLink:
         for xid in [xid for xid, (at, _) in self._acks.items() if at <= now]:
             _, hearing = self._acks.pop(xid)
             events += self._acknowledge(xid, hearing, now)
+        for digest in [digest for digest, at in self._replies.items() if at <= now]:
+            del self._replies[digest]
+            if (exchange := self._exchanges.get(digest)) is not None:
+                events += self._reply(exchange, 0, now)
         if self._down is not None:
             events += self._down.due(now)
         if now >= self._next_expiry:
@@ -117,6 +126,7 @@ class LoraLink:
     def next_due(self) -> float | None:
         """When :meth:`due` has something to do; None: not before something else happens."""
         moments = [at for at, _ in self._acks.values()]
+        moments += self._replies.values()
         if self._down is not None and (common := self._down.next_due()) is not None:
             moments.append(common)
         return min(moments, default=None)
@@ -215,7 +225,7 @@ class LoraLink:
         if len(self._acks) >= MAX_ACKS and xid not in self._acks:
             self.counts["queue_full"] += 1
             return
-        self._acks[xid] = (now + self._timing.ack_delay_s, hearing)
+        self._acks[xid] = (now + self._timing.settle_s, hearing)
 
     def _acknowledge(self, xid: bytes, hearing: Hearing, now: float) -> list[Event]:
         def build(max_bytes: int) -> bytes | None:

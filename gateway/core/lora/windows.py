@@ -46,7 +46,9 @@ class Timing:
     rx2_s: float = 2.0
     common_open_s: float = 4.0
     common_close_s: float = 20.0
-    ack_delay_s: float = 0.25  # copies and fragments overtaken on the way may still come
+    settle_s: float = (
+        0.25  # copies by other concentrators, and fragments overtaken on the way, may still come
+    )
     linger_s: float = 8.0  # after a common window opened: others may come to share one batch
     lead_s: float = 0.15  # a downlink is handed to the radio at least so long ahead
     guard_s: float = 0.5  # kept clear at both ends of the common window: counters are compared across devices

@@ -1,0 +1,144 @@
+"""Messages over the real GWMP driver and link, from simulated devices behind simulated forwarders."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from random import Random
+
+import pytest
+from lora_rig import HashWallet, lora_rig, receipt_for
+
+from gateway.core.lora.regions import REGIONS
+from simulators.lora.forwarder import UdpFaults
+
+
+async def hand_over_all(rig, wallets, *, spreading_factor=7):
+    devices = [rig.device(wallet, spreading_factor) for wallet in wallets]
+    async with asyncio.TaskGroup() as group:
+        for device in devices:
+            group.create_task(device.run())
+    return devices
+
+
+def messages(count: int, size: int, seed: int = 1) -> list[bytes]:
+    random = Random(seed)
+    return [random.randbytes(size) for _ in range(count)]
+
+
+async def test_a_message_of_one_frame_is_answered_in_the_first_window() -> None:
+    async with lora_rig() as rig, rig.forwarder() as forwarder:
+        await forwarder.pulled.wait()
+        wallet = HashWallet(messages(1, 100))
+        (device,) = await hand_over_all(rig, [wallet])
+    assert wallet.answers == [receipt_for(rig.submitted[0])]
+    assert rig.link.counts["sent_rx1"] == 1
+    assert device.counts["polls"] == 0
+    assert rig.ether.counts["downlinks_unheard"] == 0
+
+
+async def test_a_snapshot_of_ten_fragments_arrives_whole_through_heavy_loss_both_ways() -> None:
+    async with lora_rig(uplink_loss=0.25, downlink_loss=0.1, seed=7) as rig, rig.forwarder() as forwarder:
+        await forwarder.pulled.wait()
+        contents = messages(4, 2350)
+        devices = await hand_over_all(rig, [HashWallet([content]) for content in contents])
+    assert all(device.counts["settled"] == 1 for device in devices)
+    assert sum(device.counts["acks"] for device in devices) > 0
+    assert set(rig.submitted) == set(contents)
+
+
+@pytest.mark.parametrize("spreading_factor", [7, 8, 9, 10])
+async def test_every_rate_of_us915_is_answered_on_the_channel_its_device_listens_to(
+    spreading_factor: int,
+) -> None:
+    async with lora_rig(region=REGIONS["US915"], plan="US915") as rig, rig.forwarder() as forwarder:
+        await forwarder.pulled.wait()
+        wallet = HashWallet(messages(2, 150))
+        await hand_over_all(rig, [wallet], spreading_factor=spreading_factor)
+    assert len(wallet.answers) == 2
+    assert rig.ether.counts["downlinks_unheard"] == 0
+
+
+async def test_at_sf12_a_receipt_too_long_for_the_first_window_goes_to_the_second() -> None:
+    async with lora_rig() as rig, rig.forwarder() as forwarder:
+        await forwarder.pulled.wait()
+        wallet = HashWallet(messages(1, 40))
+        await hand_over_all(rig, [wallet], spreading_factor=12)
+    assert rig.link.counts["sent_rx2"] == 1
+    assert wallet.answers
+
+
+async def test_a_crowd_is_answered_by_batches_and_within_its_duty_cycle() -> None:
+    async with lora_rig(region=REGIONS["US915"], plan="US915") as rig, rig.forwarder() as forwarder:
+        await forwarder.pulled.wait()
+        wallets = [HashWallet(messages(1, 200, seed)) for seed in range(24)]
+        await hand_over_all(rig, wallets)
+    assert all(wallet.answers for wallet in wallets)
+    assert rig.link.counts["batched"] >= 4
+    shares = rig.ether.busiest_hour()
+    assert all(share <= rig.ether.plan.duty_by_band[band] for (_, band), share in shares.items() if band)
+
+
+async def test_three_forwarders_that_hear_one_frame_make_one_message_and_one_answer() -> None:
+    async with lora_rig() as rig, AsyncExitStack() as stack:
+        near = 2
+        for number in (1, 2, 3):
+            forwarder = rig.forwarder(number, snr_db=9.0 if number == near else -3.0)
+            await stack.enter_async_context(forwarder)
+            await forwarder.pulled.wait()
+        wallet = HashWallet(messages(1, 500))
+        await hand_over_all(rig, [wallet])
+    assert len(rig.submitted) == 1
+    assert {name for name, _ in rig.ether.emitted} == {"b827ebfffe000002"}
+
+
+async def test_a_long_answer_comes_a_part_a_poll() -> None:
+    async def proof(message: bytes, peer: str, correlation: str) -> bytes:
+        return receipt_for(message) * 4
+
+    async with lora_rig(submit=proof) as rig, rig.forwarder() as forwarder:
+        await forwarder.pulled.wait()
+        wallet = HashWallet(messages(1, 60))
+        (device,) = await hand_over_all(rig, [wallet])
+    assert wallet.answers == [receipt_for(rig.submitted[0]) * 4]
+    assert device.counts["polls"] == 3  # 380 bytes are 4 parts of at most 120, the first unasked
+
+
+async def test_without_a_region_messages_are_taken_and_nothing_is_ever_sent() -> None:
+    async with lora_rig(region=None) as rig, rig.forwarder() as forwarder:
+        await forwarder.pulled.wait()
+        wallet = HashWallet(messages(1, 100))
+        device = asyncio.create_task(rig.device(wallet).run())
+        while not rig.link.counts["region_unset"]:
+            await asyncio.sleep(0.01)
+        device.cancel()
+    assert len(rig.submitted) == 1
+    assert rig.ether.emitted == []
+
+
+async def test_a_refusal_of_the_forwarder_moves_the_answer_to_the_next_window() -> None:
+    refused: list[int] = []
+
+    def judge(txpk: object) -> str | None:
+        refused.append(1)
+        return "COLLISION_PACKET" if len(refused) == 1 else None
+
+    async with lora_rig() as rig, rig.forwarder(judge=judge) as forwarder:
+        await forwarder.pulled.wait()
+        wallet = HashWallet(messages(1, 100))
+        await hand_over_all(rig, [wallet])
+    assert wallet.answers
+    assert rig.link.counts["collision"] == 1
+    assert rig.link.counts["sent_rx2"] == 1
+
+
+async def test_doubled_lost_and_late_datagrams_cost_repetitions_but_no_message() -> None:
+    faults = UdpFaults(lose=0.05, double=0.3, delay=0.2)
+    async with lora_rig(seed=3) as rig, rig.forwarder(faults=faults) as forwarder:
+        await forwarder.pulled.wait()
+        contents = [messages(1, 1200, seed) for seed in range(6)]
+        wallets = [HashWallet(list(one)) for one in contents]
+        await hand_over_all(rig, wallets)
+    assert all(wallet.answers for wallet in wallets)
+    assert sorted(rig.submitted) == sorted(content for one in contents for content in one)
+    assert rig.driver.stats().frames["duplicate"] > 0
