@@ -27,6 +27,7 @@ MAX_WAITING = 512  # frames that wait for a concentrator's common window; the ne
 CROWD = 2  # so many wait for the common window already: the next one joins them instead of taking RX2
 HAND_OVER_S = 0.5  # the common window's frames go to the radio so long ahead
 ABOUT_ONE_FRAME_S = 1.0
+ABOUT_ONE_BATCHED_S = 0.4  # an item of a batch at SF9BW125, with its share of headers
 ROUNDING_S = 1e-6
 
 Join = Callable[[Sequence[bytes]], tuple[bytes, Sequence[int]] | None]
@@ -146,10 +147,12 @@ class Downlinks:
             waiting[say.key] = (say, slot)
 
     def _flush_at(self, waiting: dict[bytes, tuple[Say, Slot]]) -> float:
-        """Late enough for others to join, early enough for the first one's window."""
-        first = min(slot.start for _, slot in waiting.values())
-        closes = min(slot.end for _, slot in waiting.values()) - ABOUT_ONE_FRAME_S * len(waiting)
-        return max(first, min(first + self._timing.linger_s, closes)) - HAND_OVER_S
+        """When all who wait listen, and as late as their windows and our patience allow: others may join."""
+        slots = [slot for _, slot in waiting.values()]
+        each = ABOUT_ONE_FRAME_S if self._join is None else ABOUT_ONE_BATCHED_S
+        closes = min(slot.end for slot in slots) - each * len(slots)
+        linger = min(slot.start for slot in slots) + self._timing.linger_s
+        return min(linger, max(closes, max(slot.start for slot in slots))) - HAND_OVER_S
 
     def _flush(self, concentrator: str, now: float) -> list[Send]:
         """Send to all whose window is open, as few frames as can be, those first who stop listening first."""
