@@ -17,6 +17,7 @@ class LinkFigures:
     """Times are monotonic seconds. Bytes are those of WebSocket frames, without TLS and TCP below them."""
 
     since_s: float  # of the present state
+    changed: Callable[[], None]  # called when the link opened or ended, and at every ACK
     connected: bool = False
     attempts: int = 0
     connects: int = 0
@@ -41,12 +42,14 @@ class LinkFigures:
         self.connected, self.since_s = True, now_s
         self.connects += 1
         self.last_fault = ""
+        self.changed()
 
     def ended(self, now_s: float, word: str, detail: str) -> None:
         self.faults[word] += 1
         self.last_fault = detail
         if self.connected:
             self.connected, self.since_s = False, now_s
+        self.changed()
 
     def offered(self, end: int, now_s: float) -> None:
         """Entries up to ``end`` are offered; one that is offered again keeps its first time."""
@@ -61,6 +64,7 @@ class LinkFigures:
         if covered:
             self.ack_latency_s = now_s - covered[0]
             observe(self.ack_latency_s)
+        self.changed()
 
     def vitals(self, now_s: float) -> LinkVitals:
         return LinkVitals(

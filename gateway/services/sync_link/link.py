@@ -60,7 +60,7 @@ class SyncLink:
     """A service: :meth:`run` until it is cancelled. The rest may be called at any time, from the loop.
 
     ``status`` is asked for every heartbeat; ``observe_sync`` is told the seconds from the first offer of an
-    entry to the ACK that covers it.
+    entry to the ACK that covers it; ``on_change`` is called when the link opened or ended, and at every ACK.
     """
 
     def __init__(
@@ -73,12 +73,13 @@ class SyncLink:
         *,
         status: Callable[[], Mapping[str, object]],
         observe_sync: Callable[[float], None] = lambda _: None,
+        on_change: Callable[[], None] = lambda: None,
         rng: random.Random | None = None,
     ) -> None:
         self._settings = settings
         self._local = local
         self._clock = clock
-        self.figures = LinkFigures(since_s=clock.monotonic())
+        self.figures = LinkFigures(since_s=clock.monotonic(), changed=on_change)
         self._stir = asyncio.Event()
         self._backoff = Backoff(settings.reconnect_interval_s, (rng or random.SystemRandom()).random)
         self._around = Surroundings(
@@ -110,8 +111,8 @@ class SyncLink:
             try:
                 await self._attempt()
             except NeedsPerson as needed:
-                self._ended("halted", str(needed))
                 self.figures.halted = str(needed)
+                self._ended("halted", str(needed))
                 raise
             except LinkFault as fault:
                 self._ended(fault.word, str(fault))
