@@ -21,7 +21,10 @@ from gateway.errors import ConfigError, GatewayError
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "check-config": ("gateway.cli.check_config", "Judge a configuration file; name every problem in it."),
     "keygen": ("gateway.cli.keygen", "Make the gateway's key and certificate."),
+    "log": ("gateway.cli.log", "Show, prove and verify what was logged."),
     "register": ("gateway.cli.register", "Register with the coordinator and pin its key."),
+    "run": ("gateway.cli.run", "Run the gateway."),
+    "status": ("gateway.cli.status", "How the running gateway fares, on one screen."),
 }
 
 

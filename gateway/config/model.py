@@ -215,6 +215,11 @@ class Config(Section):
     radios: Radios
     runtime_dir: FilePath = Path("/run/offgrid")
 
+    @property
+    def control_socket(self) -> Path:
+        """Where commands reach the running daemon."""
+        return self.runtime_dir / "control.sock"
+
     @field_validator("lora")
     @classmethod
     def _a_lora_gateway_has_lora(cls, lora: Lora | None, info: ValidationInfo) -> Lora | None:

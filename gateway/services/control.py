@@ -21,7 +21,6 @@ from gateway.errors import CommandError, GatewayError, NeedsPerson
 
 log = logging.getLogger(__name__)
 
-SOCKET_NAME = "control.sock"
 MODE = 0o660
 
 MAX_REQUEST = 64 * 1024
@@ -33,9 +32,8 @@ REQUEST_S = 10.0
 Command = Callable[[Mapping[str, Any]], Awaitable[object]]
 
 
-async def serve(runtime_dir: Path, commands: Mapping[str, Command]) -> None:
-    """Answer until cancelled. Raises NeedsPerson where the socket cannot be made."""
-    path = runtime_dir / SOCKET_NAME
+async def serve(path: Path, commands: Mapping[str, Command]) -> None:
+    """Answer at ``path`` until cancelled. Raises NeedsPerson where the socket cannot be made."""
     open_connections = 0
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -55,7 +53,7 @@ async def serve(runtime_dir: Path, commands: Mapping[str, Command]) -> None:
         async with server:
             await asyncio.Event().wait()
     finally:
-        path.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)  # noqa: ASYNC240 - a directory in memory
 
 
 def _bound(path: Path) -> socket.socket:

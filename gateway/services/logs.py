@@ -1,6 +1,6 @@
 """Log lines for journald: one line an event, JSON or text, on standard error.
 
-Fields come from ``extra=``; ``correlation_id`` is the one that follows a message from its radio to the ack.
+Fields come from ``extra=``; ``correlation`` is the one that follows a message from its radio to the ack.
 Nothing that a stranger sent can start a line of its own or reach the terminal as a control character.
 """
 

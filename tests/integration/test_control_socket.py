@@ -33,8 +33,8 @@ COMMANDS = {"echo": echo, "refuse": refuse, "broken": broken}
 
 @contextlib.asynccontextmanager
 async def serving(runtime_dir: Path) -> AsyncIterator[Path]:
-    task = asyncio.create_task(control.serve(runtime_dir, COMMANDS))
-    path = runtime_dir / control.SOCKET_NAME
+    path = runtime_dir / "control.sock"
+    task = asyncio.create_task(control.serve(path, COMMANDS))
     while not path.exists():
         await asyncio.sleep(0)
     yield path
@@ -111,11 +111,12 @@ async def test_one_who_never_finishes_is_cut_and_too_many_are_not_let_in(
 
 
 async def test_what_a_crash_left_behind_is_replaced(tmp_path: Path) -> None:
-    (tmp_path / control.SOCKET_NAME).write_text("left by a crash")
-    task = asyncio.create_task(control.serve(tmp_path, COMMANDS))
-    while not (tmp_path / control.SOCKET_NAME).is_socket():
+    path = tmp_path / "control.sock"
+    path.write_text("left by a crash")
+    task = asyncio.create_task(control.serve(path, COMMANDS))
+    while not path.is_socket():
         await asyncio.sleep(0)
-    assert (await ask(tmp_path / control.SOCKET_NAME, b'{"command": "echo"}\n'))["ok"] is True
+    assert (await ask(path, b'{"command": "echo"}\n'))["ok"] is True
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
@@ -123,4 +124,4 @@ async def test_what_a_crash_left_behind_is_replaced(tmp_path: Path) -> None:
 async def test_a_directory_that_cannot_be_made_waits_for_a_person(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(NeedsPerson, match="runtime_dir"):
-        await control.serve(tmp_path / "file" / "run", COMMANDS)
+        await control.serve(tmp_path / "file" / "control.sock", COMMANDS)

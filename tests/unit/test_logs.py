@@ -42,10 +42,10 @@ def only_line(out: io.StringIO) -> dict[str, Any]:
 
 def test_fields_stand_in_the_json_line_under_their_own_names(lines: Lines) -> None:
     out = lines("json", "info")
-    log.info("upload recorded", extra={"correlation_id": "c1", "index": 7, "content": b"\x01\xff"})
+    log.info("upload recorded", extra={"correlation": "c1", "index": 7, "content": b"\x01\xff"})
     line = only_line(out)
     assert line["message"] == "upload recorded"
-    assert (line["correlation_id"], line["index"], line["content"]) == ("c1", 7, "01ff")
+    assert (line["correlation"], line["index"], line["content"]) == ("c1", 7, "01ff")
     assert (line["level"], line["logger"]) == ("info", "gateway.somewhere")
     assert line["time"].endswith("Z")
 

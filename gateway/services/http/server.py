@@ -142,6 +142,8 @@ async def _answer(request: web.Request, handler: Respond, seconds: float) -> web
         return _failure(error.status, error.reason)
     except TimeoutError:
         return _failure(408, "too slow")
+    except (ConnectionError, asyncio.IncompleteReadError, web.RequestPayloadError):
+        return _failure(400, "the request ended early")  # told to the counter only: nobody is there
     except Exception:  # a bug in one answer: said loudly, counted as 500, and the server goes on
         log.exception("a request failed", extra={"method": request.method, "path": request.path})
         return _failure(500, "failed")

@@ -1,0 +1,139 @@
+"""``/v1``: uploads by phones on the local network, receipts, and who the gateway is."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
+
+from aiohttp import web
+
+from gateway.core.answer import Answer
+from gateway.core.message.downlink import encode_downlink
+from gateway.core.refusal import Refusal, Refused
+from gateway.model import Source
+from gateway.services.http.server import Respond
+
+RADIO = "http"
+LINGER_S = 0.002
+JSON, CBOR = "application/json", "application/cbor"
+
+BODIES_AT_ONCE = 4
+"""Bodies of the largest size that may be held at a time; a small one takes only its own size of that room."""
+BUSY_RETRY_S = 5
+
+
+class Reception(Protocol):
+    """What the routes ask of the daemon."""
+
+    @property
+    def max_bytes(self) -> int: ...
+    def arrived(self, source: Source, size: int) -> None: ...
+    def refuse(self, source: Source, refused: Refused) -> Answer: ...
+    async def message(self, source: Source, data: bytes) -> Answer: ...
+    async def snapshot(self, source: Source, body: bytes) -> Answer: ...
+    async def transactions(self, source: Source, body: bytes) -> Answer: ...
+    async def receipt(self, content: bytes) -> Answer: ...
+    async def beacon(self) -> Answer: ...
+
+
+Take = Callable[[Source, bytes], Awaitable[Answer]]
+
+
+def uploads(reception: Reception) -> Mapping[tuple[str, str], Respond]:
+    """Routes that hand in and ask for receipts."""
+    room = _Room(reception)
+
+    async def snapshots(request: web.Request) -> web.Response:
+        return await room.upload(request, reception.snapshot)
+
+    async def transactions(request: web.Request) -> web.Response:
+        return await room.upload(request, reception.transactions)
+
+    async def receipt(request: web.Request) -> web.Response:
+        content = _hash(request.match_info["content"])
+        source = _source(request)
+        try:
+            reception.arrived(source, 0)
+            if content is None:
+                raise Refused(Refusal.MALFORMED, "64 hexadecimal characters expected")
+        except Refused as refused:
+            return _response(request, source, reception.refuse(source, refused))
+        return _response(request, source, await reception.receipt(content))
+
+    async def beacon(request: web.Request) -> web.Response:
+        source = _source(request)
+        try:
+            reception.arrived(source, 0)
+        except Refused as refused:
+            return _response(request, source, reception.refuse(source, refused))
+        return _response(request, source, await reception.beacon())
+
+    return {
+        ("POST", "/v1/snapshots"): snapshots,
+        ("POST", "/v1/transactions"): transactions,
+        ("GET", "/v1/receipts/{content}"): receipt,
+        ("GET", "/v1/beacon"): beacon,
+    }
+
+
+class _Room:
+    """Bounds the bytes of all bodies that are being read or judged."""
+
+    def __init__(self, reception: Reception) -> None:
+        self._reception = reception
+        self._taken = 0
+
+    async def upload(self, request: web.Request, take_json: Take) -> web.Response:
+        source = _source(request)
+        try:
+            size = self._admit(request, source)
+        except Refused as refused:
+            response = _response(request, source, self._reception.refuse(source, refused))
+            response.force_close()  # the body stays unread, so nothing can follow it
+            return response
+        self._taken += size
+        try:
+            body = await request.content.readexactly(size)
+            take = self._reception.message if request.content_type == CBOR else take_json
+            return _response(request, source, await take(source, body))
+        finally:
+            self._taken -= size
+
+    def _admit(self, request: web.Request, source: Source) -> int:
+        """The length of a body that may be read now. Raises Refused before a byte of it is."""
+        if request.content_type not in (JSON, CBOR):
+            raise Refused(Refusal.UNSUPPORTED, f"{JSON} or {CBOR} expected")
+        size, largest = request.content_length, self._reception.max_bytes
+        if size is None:
+            raise Refused(Refusal.MALFORMED, "a Content-Length is required")
+        if size > largest:
+            raise Refused(Refusal.TOO_LARGE, f"{size} bytes announced, {largest} allowed")
+        self._reception.arrived(source, size)
+        if self._taken + size > BODIES_AT_ONCE * largest:
+            raise Refused(Refusal.BUSY, "too many uploads at once", retry_after_s=BUSY_RETRY_S)
+        return size
+
+
+def _source(request: web.Request) -> Source:
+    return Source(
+        radio=RADIO, peer=request.remote or "", correlation_id=secrets.token_hex(6), linger_s=LINGER_S
+    )
+
+
+def _hash(text: str) -> bytes | None:
+    try:
+        content = bytes.fromhex(text)
+    except ValueError:
+        return None
+    return content if len(content) == 32 and len(text) == 64 else None
+
+
+def _response(request: web.Request, source: Source, answer: Answer) -> web.Response:
+    headers = {"X-Correlation-Id": source.correlation_id}
+    if answer.retry_after_s:
+        headers["Retry-After"] = str(answer.retry_after_s)
+    if CBOR in (request.content_type, request.headers.get("Accept")):
+        body = encode_downlink(answer.message)
+        return web.Response(body=body, status=answer.http_status, content_type=CBOR, headers=headers)
+    return web.json_response(answer.to_json(), status=answer.http_status, headers=headers)

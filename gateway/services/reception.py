@@ -1,0 +1,242 @@
+"""Where every radio and HTTP hand in a device's message and get the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Protocol
+
+from gateway.core.admission import Admission
+from gateway.core.answer import Answer
+from gateway.core.labels import Label, labelled
+from gateway.core.message.answer_json import Tally
+from gateway.core.message.downlink import (
+    Beacon,
+    Downlink,
+    Inclusion,
+    Nack,
+    Promise,
+    PromisedEntry,
+    beacon_payload,
+    encode_downlink,
+)
+from gateway.core.message.uplink import Hello, StatusQuery, decode_uplink
+from gateway.core.message.wallet_json import decode_snapshot, decode_transactions
+from gateway.core.receipt import promise_leaf, promise_text
+from gateway.core.refusal import Refusal, Refused
+from gateway.core.submission import HeldPlace, Upload
+from gateway.core.wallet.upload import SnapshotUpload, TransactionsUpload
+from gateway.model import ContentPlace, Head, Source, Stamp
+from gateway.store import Store
+
+log = logging.getLogger(__name__)
+
+LARGE = 64 << 10
+"""Bytes from which on a message is decoded beside the loop: 3 MB of JSON take a Pi half a second."""
+
+REFUSALS_TOLD_A_MINUTE = 30
+"""Refusals that get a line in the log; what comes beyond is counted, and told with the next line."""
+
+Decode = Callable[[bytes], SnapshotUpload | TransactionsUpload | Hello | StatusQuery]
+Submit = Callable[[bytes, str, str], Awaitable[bytes]]
+
+
+class Recorded(Protocol):
+    """What the recorder answers."""
+
+    @property
+    def answer(self) -> Downlink: ...
+    @property
+    def contents(self) -> Sequence[bytes]: ...
+    @property
+    def tally(self) -> Tally: ...
+    @property
+    def duplicate(self) -> bool: ...
+
+
+class Records(Protocol):
+    """What reception asks of the recorder."""
+
+    def remembered(self, fingerprint: bytes) -> Recorded | None: ...
+    async def record(self, upload: Upload) -> Recorded: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signer:
+    """Who answers: the gateway's id and key (32 bytes), and signatures by it."""
+
+    gateway_id: str
+    key: bytes
+    sign: Callable[[bytes], bytes]
+
+
+class Reception:
+    """Owned by the event loop. Every refusal is an answer; only a broken store raises, FatalError.
+
+    ``max_bytes`` is asked for each message. ``answered`` is told the radio and the answer's word.
+    """
+
+    def __init__(
+        self,
+        recorder: Records,
+        store: Store,
+        admission: Admission,
+        signer: Signer,
+        *,
+        now: Callable[[], Stamp],
+        monotonic: Callable[[], float],
+        max_bytes: Callable[[], int],
+        answered: Callable[[str, str], None],
+    ) -> None:
+        self._recorder = recorder
+        self._store = store
+        self._admission = admission
+        self._signer = signer
+        self._now = now
+        self._monotonic = monotonic
+        self._max_bytes = max_bytes
+        self._answered = answered
+        self._told_at = monotonic()
+        self._told = 0
+        self._untold = 0
+
+    @property
+    def max_bytes(self) -> int:
+        """The largest message that is taken."""
+        return self._max_bytes()
+
+    def arrived(self, source: Source, size: int) -> None:
+        """Charge a message of ``size`` bytes before it is read or joined. Raises Refused."""
+        self._admission.arrived(source.radio, source.peer, size, self._monotonic())
+
+    def submit(self, radio: str, linger_s: float) -> Submit:
+        """For a radio: ``submit(message, peer, correlation) -> answer``, both in CBOR."""
+
+        async def submit(message: bytes, peer: str, correlation: str) -> bytes:
+            source = Source(radio=radio, peer=peer, correlation_id=correlation, linger_s=linger_s)
+            try:
+                self.arrived(source, len(message))
+            except Refused as refused:
+                return encode_downlink(self.refuse(source, refused).message)
+            return encode_downlink((await self.message(source, message)).message)
+
+        return submit
+
+    async def message(self, source: Source, data: bytes) -> Answer:
+        """Answer one device message in CBOR; it has been charged."""
+        return await self._answer(source, data, lambda data: decode_uplink(data, max_bytes=self._max_bytes()))
+
+    async def snapshot(self, source: Source, body: bytes) -> Answer:
+        """Answer the wallet's JSON with a snapshot."""
+        return await self._answer(
+            source, body, lambda body: decode_snapshot(body, max_bytes=self._max_bytes())
+        )
+
+    async def transactions(self, source: Source, body: bytes) -> Answer:
+        """Answer the wallet's JSON with transactions."""
+        return await self._answer(
+            source, body, lambda body: decode_transactions(body, max_bytes=self._max_bytes())
+        )
+
+    def refuse(self, source: Source, refused: Refused) -> Answer:
+        """The answer to what is refused, counted, and told to the log within bounds."""
+        return self._tell(source, Answer(Nack.of(refused)))
+
+    async def receipt(self, content: bytes) -> Answer:
+        """Inclusion where the coordinator has cosigned the content's leaf, else the promise once more."""
+        head = await self._store.head()
+        place = await self._store.content(content)
+        if place is None:
+            return Answer(Nack(Refusal.NOT_FOUND, detail="this gateway does not hold this content"))
+        if head.cosigned_note is None or place.index >= head.acked_size:
+            return Answer(self._promise(head.origin, place, content), (content,), duplicate=True)
+        return Answer(await self._inclusion(head, head.cosigned_note, place))
+
+    async def beacon(self) -> Answer:
+        """Who this gateway is, and the time it takes it to be."""
+        head, now, signer = await self._store.head(), self._now(), self._signer
+        checkpoint = head.cosigned_note or head.signed_note
+        fields = (signer.gateway_id, head.origin, signer.key, now.unix_ms, int(now.quality), checkpoint)
+        return Answer(Beacon(*fields, signer.sign(labelled(Label.BEACON, beacon_payload(*fields)))))
+
+    async def _answer(self, source: Source, data: bytes, decode: Decode) -> Answer:
+        fingerprint = sha256(data).digest()
+        known = self._recorder.remembered(fingerprint)
+        if known is not None:
+            return self._tell(source, _answer_of(known))
+        try:
+            message = decode(data) if len(data) < LARGE else await asyncio.to_thread(decode, data)
+            answer = await self._dispatch(source, message, fingerprint, len(data))
+        except Refused as refused:
+            return self.refuse(source, refused)
+        return self._tell(source, answer)
+
+    async def _dispatch(
+        self,
+        source: Source,
+        message: SnapshotUpload | TransactionsUpload | Hello | StatusQuery,
+        fingerprint: bytes,
+        size: int,
+    ) -> Answer:
+        match message:
+            case Hello(key):
+                await self._store.add_candidate(key)
+                return await self.beacon()
+            case StatusQuery(content):
+                return await self.receipt(content)
+        self._admission.claimed(message.key, self._monotonic())
+        upload = Upload(message=message, source=source, fingerprint=fingerprint)
+        answer = _answer_of(await self._recorder.record(upload))
+        # Loose transactions are charged to nobody: anyone can hand them in under another's key.
+        if isinstance(message, SnapshotUpload) and answer.word == "accepted":
+            self._admission.verified(message.key, size, self._monotonic())
+        return answer
+
+    def _promise(self, origin: str, place: ContentPlace, content: bytes) -> Promise:
+        held = HeldPlace(place.index, place.received_at_ms, place.quality)
+        signature = self._signer.sign(promise_text([promise_leaf(origin, held, content)]))
+        entry = PromisedEntry(place.index, place.received_at_ms, place.quality)
+        return Promise(origin, signature, (entry,))
+
+    async def _inclusion(self, head: Head, cosigned_note: bytes, place: ContentPlace) -> Inclusion:
+        return Inclusion(
+            origin=head.origin,
+            index=place.index,
+            entry=place.entry,
+            object_index=place.object_index,
+            object_path=place.object_path,
+            leaf_path=await self._store.proof(place.index, head.acked_size),
+            checkpoint=cosigned_note,
+        )
+
+    def _tell(self, source: Source, answer: Answer) -> Answer:
+        self._answered(source.radio, answer.word)
+        fields: dict[str, object] = {
+            "correlation": source.correlation_id,
+            "radio": source.radio,
+            "peer": source.peer,
+            "answer": answer.word,
+        }
+        if isinstance(answer.message, Nack):
+            self._tell_refusal(fields | {"detail": answer.message.detail})
+        else:
+            log.debug("answered", extra=fields)
+        return answer
+
+    def _tell_refusal(self, fields: dict[str, object]) -> None:
+        now = self._monotonic()
+        if now - self._told_at >= 60:
+            self._told_at, self._told = now, 0
+        if self._told >= REFUSALS_TOLD_A_MINUTE:
+            self._untold += 1
+            return
+        self._told += 1
+        log.info("refused", extra=fields | {"untold": self._untold})
+        self._untold = 0
+
+
+def _answer_of(recorded: Recorded) -> Answer:
+    return Answer(recorded.answer, recorded.contents, recorded.tally, recorded.duplicate)
