@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
+from gateway.core.conflict import Spend
 from gateway.core.merkle import Frontier
 from gateway.core.wallet.tree import WalletFrontier
 from gateway.core.wallet.upload import SnapshotUpload, TransactionsUpload
@@ -89,7 +90,7 @@ class Facts:
     """Those of the asked identities which the base's list holds."""
     resume: tuple[tuple[int, bytes], ...] = ()
     """Where the base asked for is not held: at most three that are, longest first."""
-    snapshots: Mapping[bytes, HeldPlace] | None = None
+    snapshots: Mapping[bytes, HeldPlace] = field(default_factory=dict)
     """By header hash: the same device's snapshots of that count, root and timestamp."""
 
 
@@ -101,21 +102,13 @@ class EncodedObject:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Spend:
-    """Which (sender, nonce) a transaction spends, and to whom; ids are device ids, 16 hex characters."""
-
-    sender: str
-    nonce: int
-    receiver: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """One place of an upload's list.
 
-    ``transaction`` is None where its text is too long to keep: only the identity stands in the list. ``held``
-    is what was known of this identity when the facts were read. ``key`` verified it, where something did.
+    ``transaction`` is None where its text is too long to keep: only the identity stands in the list.
+    ``held`` is what was known of this identity when the facts were read. ``key`` verified it, where one did.
+    ``spend`` is None where no key can ever verify it; so is ``receipt_signer``, a device number.
     """
 
     identity: bytes
@@ -127,6 +120,7 @@ class Item:
     held: tuple[HeldObject, ...] = ()
     receipt: EncodedObject | None = None
     receipt_state: ObjectState = ObjectState.UNVERIFIED
+    receipt_signer: int | None = None
     receipt_held: HeldObject | None = None
 
 
@@ -141,6 +135,8 @@ class SnapshotDraft:
     base: HeldBase | None
     wallet: WalletFrontier
     identities: Frontier
+    held: HeldPlace | None = None
+    """Where this very header stands already: then only what else is new is logged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +148,8 @@ class Submission:
     stamp: Stamp
     key: bytes
     proven: frozenset[bytes]
-    items: tuple[Item, ...]
+    items: tuple[Item | int, ...]
+    """A bare ordinal stands for a transaction that is held as verified, and of which nothing is new."""
     snapshot: SnapshotDraft | None
     horizon: int
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.store.limits import Limits
 from gateway.store.store import Store, StoreSettings
 
-__all__ = ["Store", "StoreSettings"]
+__all__ = ["Limits", "Store", "StoreSettings"]

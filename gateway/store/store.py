@@ -1,10 +1,10 @@
-"""The store as the rest of the gateway sees it: coroutines that run on the one thread that owns the database."""
+"""The store as the rest of the gateway sees it: coroutines run on the one thread that owns it."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -30,7 +30,7 @@ class StoreSettings:
     path: Path
     gateway_id: str
     free_bytes: Callable[[], int]
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     connect: Connect = connect_sqlite
 
 
@@ -40,8 +40,8 @@ class Store:
     Every coroutine runs on the store's own thread and returns frozen values. What returned from
     :meth:`append` is on disk; an upload, a crash and a full disk leave all of a group or nothing of it.
 
-    Raises :class:`gateway.errors.FatalError` at opening when the database is corrupt, held by another process,
-    or not run with ``synchronous=FULL``.
+    Raises :class:`gateway.errors.FatalError` at opening when the database is corrupt, held by another
+    process, or cannot be set to be durable.
     """
 
     def __init__(self, settings: StoreSettings) -> None:
@@ -94,7 +94,7 @@ class Store:
         return await self._thread.grown(beyond)
 
     async def read_batch(self, start: int, max_entries: int = 256, max_bytes: int = 1 << 20) -> Batch:
-        """Entries from ``start`` with their objects: at least one where there is one, else within both bounds."""
+        """Entries from ``start`` with their objects: at least one, if any, else within both bounds."""
         return await self._thread.run(lambda ledger: ledger.read_batch(start, max_entries, max_bytes))
 
     async def record_signed(self, size: int, note: bytes) -> None:
@@ -102,7 +102,7 @@ class Store:
         await self._thread.run(lambda ledger: ledger.record_signed(size, note))
 
     async def mark_acked(self, size: int, note: bytes) -> None:
-        """Remember that the coordinator cosigned ``size``; rides on the next commit, and WELCOME says it again.
+        """Remember that the coordinator cosigned ``size``. Rides on the next commit; WELCOME says it again.
 
         Raises ValueError above the log's own size.
         """
@@ -123,7 +123,7 @@ class Store:
         return await self._thread.run(lambda ledger: ledger.content(content))
 
     async def proof(self, index: int, size: int) -> tuple[bytes, ...]:
-        """RFC 9162 inclusion proof of leaf ``index`` in the tree of ``size`` leaves; ValueError out of range."""
+        """RFC 9162 inclusion proof of leaf ``index`` in the tree of ``size``; ValueError out of range."""
         return await self._thread.run(lambda ledger: ledger.proof(index, size))
 
     async def consistency(self, old_size: int, new_size: int) -> tuple[bytes, ...]:

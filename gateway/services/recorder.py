@@ -1,0 +1,274 @@
+"""The one way into the log, for every radio: judge an upload, have it committed, promise it.
+
+record() → verify thread: hashes → store: what is known → verify thread: signatures → store: group commit
+         → event loop: the promise is signed, the answer goes back
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from gateway.core.judgement import Judgement, Prepared, judge, prepare
+from gateway.core.message.answer_json import Tally
+from gateway.core.message.downlink import Downlink, Loose, Nack, Promise, PromisedEntry, Resume
+from gateway.core.receipt import promise_leaf, promise_text
+from gateway.core.refusal import Refusal, Refused
+from gateway.core.submission import Appended, Facts, HeldPlace, Upload
+from gateway.errors import FatalError
+from gateway.model import Stamp
+from gateway.store import Store
+
+log = logging.getLogger(__name__)
+
+MAX_IN_FLIGHT = 256
+"""Uploads between :meth:`Recorder.record` and their commit; one more is answered ``busy``."""
+
+BUSY_RETRY_S = 5
+
+MAX_REMEMBERED = 4096
+"""Answers kept by fingerprint, about 3 MB; the one longest not asked for makes room."""
+
+MAX_RESUMING = 1024
+"""Keys whose RESUMEs are counted; the one that was answered longest ago makes room."""
+
+RESUMES = 3
+RESUMES_WITHIN_S = 3600.0
+
+MAX_LINGER_S = 0.25
+"""The deeper the queue, the longer a group may wait for company: who stands in it waits anyway."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """The answer to an upload. ``contents`` are its H (32 bytes each), empty where nothing was promised."""
+
+    answer: Downlink
+    contents: tuple[bytes, ...] = ()
+    tally: Tally = field(default_factory=Tally)
+    duplicate: bool = False
+
+
+@dataclass(slots=True)
+class _Flight:
+    """One upload on its way; handed from thread to thread, never in two hands at once."""
+
+    upload: Upload
+    stamp: Stamp
+    future: asyncio.Future[Recorded]
+    prepared: Prepared | None = None
+    judgement: Judgement | None = None
+
+
+class Recorder:
+    """``async with Recorder(...)`` while the store is open; :meth:`record` from the event loop only."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        sign: Callable[[bytes], bytes],
+        now: Callable[[], Stamp],
+        monotonic: Callable[[], float],
+        verify_threads: int = 1,
+    ) -> None:
+        self._store = store
+        self._sign = sign
+        self._now = now
+        self._monotonic = monotonic
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._verify, name=f"verify-{number}", daemon=True)
+            for number in range(verify_threads)
+        ]
+        self._origin = ""
+        self._in_flight = 0
+        self._remembered: OrderedDict[bytes, Recorded] = OrderedDict()
+        self._resumes: OrderedDict[bytes, list[float]] = OrderedDict()
+        self._broken: asyncio.Future[None]
+
+    async def __aenter__(self) -> Self:
+        self._origin = (await self._store.head()).origin
+        self._broken = asyncio.get_running_loop().create_future()
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join)
+        self._broken.cancel()
+
+    async def run(self) -> None:
+        """Runs until cancelled; raises the FatalError that the store ended with."""
+        await asyncio.shield(self._broken)
+
+    @property
+    def in_flight(self) -> int:
+        """Uploads that wait for their commit."""
+        return self._in_flight
+
+    def remembered(self, fingerprint: bytes) -> Recorded | None:
+        """The answer to these very bytes, where they were promised lately; cheap, to ask before decoding."""
+        recorded = self._remembered.get(fingerprint)
+        if recorded is not None:
+            self._remembered.move_to_end(fingerprint)
+        return recorded
+
+    async def record(self, upload: Upload) -> Recorded:
+        """Judge and log an upload. After this returned a Promise, a power cut cannot lose what it promises.
+
+        Every refusal is an answer (Nack, Resume, Loose). Raises FatalError when the store is broken. A caller
+        that is cancelled leaves the upload on its way: its next sending is then a duplicate.
+        """
+        recorded = self.remembered(upload.fingerprint)
+        if recorded is not None:
+            return recorded
+        if self._in_flight >= MAX_IN_FLIGHT:
+            return Recorded(answer=Nack(Refusal.BUSY, BUSY_RETRY_S, "too many uploads at once"))
+        flight = _Flight(upload, self._now(), asyncio.get_running_loop().create_future())
+        self._in_flight += 1
+        self._jobs.put(lambda: self._prepare(flight))
+        return await flight.future
+
+    # On a verify thread.
+
+    def _verify(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()
+
+    def _prepare(self, flight: _Flight) -> None:
+        try:
+            flight.prepared = prepare(flight.upload.message)
+        except Exception as error:  # a bug on one upload: its sender's task is told, the thread lives on
+            self._land(flight, error)
+        else:
+            self._store.ask(flight.prepared.question, lambda facts: self._asked(flight, facts))
+
+    def _asked(self, flight: _Flight, facts: Facts | BaseException) -> None:
+        """On the store's thread."""
+        if isinstance(facts, BaseException):
+            self._land(flight, facts)
+        else:
+            self._jobs.put(lambda: self._judge(flight, facts))
+
+    def _judge(self, flight: _Flight, facts: Facts) -> None:
+        assert flight.prepared is not None  # noqa: S101 - set by _prepare, the only way here
+        try:
+            outcome = judge(flight.prepared, facts, flight.upload.source.radio, flight.stamp)
+        except Exception as error:  # Refused, or a bug on one upload
+            self._land(flight, error)
+            return
+        if not isinstance(outcome, Judgement):
+            self._land(flight, outcome)
+            return
+        flight.judgement = outcome
+        if outcome.submission is None:
+            self._land(flight, Appended(outcome.held, None))
+        else:
+            linger = self._linger(flight.upload.source.linger_s)
+            self._store.submit(outcome.submission, linger, lambda end: self._landed(flight, end))
+
+    def _linger(self, per_upload_s: float) -> float:
+        others = self._in_flight - 1
+        return min(per_upload_s * others, MAX_LINGER_S)
+
+    def _land(self, flight: _Flight, outcome: Appended | Resume | BaseException) -> None:
+        self._store.loop.call_soon_threadsafe(self._landed, flight, outcome)
+
+    # On the event loop.
+
+    def _landed(self, flight: _Flight, outcome: Appended | Resume | BaseException) -> None:
+        self._in_flight -= 1
+        match outcome:
+            case Appended():
+                self._settle(flight, self._promise(flight, outcome))
+            case Resume():
+                self._settle(flight, Recorded(answer=self._resume(flight, outcome)))
+            case Refused():
+                self._settle(flight, Recorded(answer=Nack.of(outcome)))
+            case _:
+                self._fail(flight, outcome)
+
+    def _settle(self, flight: _Flight, recorded: Recorded) -> None:
+        source = flight.upload.source
+        log.debug(
+            "recorded",
+            extra={
+                "correlation": source.correlation_id,
+                "radio": source.radio,
+                "answer": _word(recorded.answer),
+                "duplicate": recorded.duplicate,
+            },
+        )
+        if not flight.future.done():
+            flight.future.set_result(recorded)
+
+    def _fail(self, flight: _Flight, error: BaseException) -> None:
+        if isinstance(error, FatalError) and not self._broken.done():
+            self._broken.set_exception(error)
+        if not flight.future.done():
+            flight.future.set_exception(error)
+
+    def _promise(self, flight: _Flight, appended: Appended) -> Recorded:
+        judgement = flight.judgement
+        assert judgement is not None  # noqa: S101 - only a judged upload is appended
+        leaves = [
+            promise_leaf(self._origin, place, content)
+            for place, content in zip(appended.contents, judgement.contents, strict=True)
+        ]
+        answer = Promise(self._origin, self._sign(promise_text(leaves)), _entries(appended.contents))
+        recorded = Recorded(
+            answer=answer,
+            contents=judgement.contents,
+            tally=judgement.tally,
+            duplicate=appended.entry is None,
+        )
+        self._resumes.pop(flight.upload.message.key, None)
+        self._remember(flight.upload.fingerprint, recorded)
+        return recorded
+
+    def _remember(self, fingerprint: bytes, recorded: Recorded) -> None:
+        if len(self._remembered) >= MAX_REMEMBERED:
+            self._remembered.popitem(last=False)
+        again = Recorded(
+            answer=recorded.answer, contents=recorded.contents, tally=recorded.tally, duplicate=True
+        )
+        self._remembered[fingerprint] = again
+
+    def _resume(self, flight: _Flight, resume: Resume) -> Resume | Loose:
+        """RESUME, and LOOSE where three of them in a row within an hour did not help this key."""
+        key, now = flight.upload.message.key, self._monotonic()
+        recent = [at for at in self._resumes.pop(key, []) if now - at < RESUMES_WITHIN_S]
+        if len(recent) >= RESUMES:
+            return Loose()
+        if len(self._resumes) >= MAX_RESUMING:
+            self._resumes.popitem(last=False)
+        self._resumes[key] = [*recent, now]
+        return resume
+
+
+def _entries(places: tuple[HeldPlace, ...]) -> tuple[PromisedEntry, ...]:
+    """Places in order, neighbours in one entry as one item."""
+    items: list[PromisedEntry] = []
+    for place in places:
+        leaves = 1
+        if items and items[-1].index == place.index:
+            leaves += items.pop().leaves
+        items.append(PromisedEntry(place.index, place.received_at_ms, place.quality, None, leaves))
+    return tuple(items)
+
+
+def _word(answer: Downlink) -> str:
+    return answer.code.word if isinstance(answer, Nack) else type(answer).__name__.lower()

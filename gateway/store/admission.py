@@ -1,0 +1,333 @@
+"""What of a judged upload is new and goes into the log, and where the rest stands already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.core.conflict import MAX_CANDIDATES
+from gateway.core.lists import MAX_CHAIN, Place, continuation, difference
+from gateway.core.refusal import Refusal, Refused
+from gateway.core.submission import (
+    Appended,
+    EncodedObject,
+    HeldObject,
+    HeldPlace,
+    Item,
+    ObjectState,
+    SnapshotDraft,
+    Submission,
+)
+from gateway.core.wallet.objects import DeviceKeyObject, Kind, encode_object, object_hash
+from gateway.model import EntryKind
+from gateway.store.connection import Connection
+from gateway.store.group import Group, NewObject
+from gateway.store.keybook import KeyBook
+from gateway.store.limits import Limits
+from gateway.store.listbook import HeldList, ListBook
+from gateway.store.lookup import ObjectRow
+from gateway.store.spends import SpendKey
+from gateway.store.waiting import RECEIPT_NONCE, count_waiting
+
+Fresh = dict[bytes, list[ObjectRow]]
+"""Objects logged since the submission's facts were read."""
+
+
+@dataclass(slots=True)
+class _Plan:
+    """One item: its place in the list, what of it is new, what of it is held."""
+
+    item: Item
+    place: Place  # of a new object: its identity, until its ordinal is known
+    transaction: EncodedObject | None = None
+    receipt: EncodedObject | None = None
+    held: HeldObject | None = None
+    rises: bool = False  # held, and its signature verifies only now
+    raised_receipt: HeldObject | None = None  # likewise
+    refusal: Refused | None = None
+
+
+class Admission:
+    """Plans submissions into a group; owned by the store's thread, writes nothing."""
+
+    def __init__(self, connection: Connection, keys: KeyBook, lists: ListBook, limits: Limits) -> None:
+        self._connection = connection
+        self._keys = keys
+        self._lists = lists
+        self._limits = limits
+
+    def admit(self, group: Group, submission: Submission) -> Appended:
+        """Stage what is new of it. Raises Refused, and then has staged nothing.
+
+        Loose transactions stand or fall together, since one promise answers them; a snapshot stands without
+        those of its transactions that are beyond a bound.
+        """
+        items = [item for item in submission.items if isinstance(item, Item)]
+        fresh = group.find_since(submission.horizon, _hashes_of(submission, items))
+        fresh |= group.find(_unsettled(items))
+        group.spends.load([item.spend.key for item in items if item.spend and _rises(item)])
+        plans = self._plan_all(group, items, fresh, loose=submission.snapshot is None)
+        held = self._held_header(group, submission, fresh)
+        leaf = self._stage(
+            group, submission, plans, is_snapshot=submission.snapshot is not None and held is None
+        )
+        return Appended(self._contents(group, submission, plans, held), leaf)
+
+    def _held_header(self, group: Group, submission: Submission, fresh: Fresh) -> HeldPlace | None:
+        draft = submission.snapshot
+        if draft is None or draft.held is not None:
+            return None if draft is None else draft.held
+        rows = fresh.get(draft.header.hash)
+        return None if rows is None else group.place(self._connection, rows[0][1])
+
+    # Planning: nothing is staged yet.
+
+    def _plan_all(self, group: Group, items: Sequence[Item], fresh: Fresh, *, loose: bool) -> list[_Plan]:
+        bounds = _Bounds(self._connection, group, self._limits)
+        plans = []
+        for item in items:
+            plan = _plan(item, _held(item, fresh), bounds)
+            if plan.refusal is None:
+                _plan_receipt(plan, fresh, bounds)
+            elif loose:
+                raise plan.refusal
+            plans.append(plan)
+        return plans
+
+    # Staging: the group grows.
+
+    def _stage(
+        self, group: Group, submission: Submission, plans: Sequence[_Plan], *, is_snapshot: bool
+    ) -> int | None:
+        self._prove(group, submission)
+        first, leaf = group.state.next_ordinal, group.size
+        objects = self._head_objects(group, submission, plans, is_snapshot=is_snapshot)
+        for plan in plans:
+            _stage_item(group, plan, objects, first)
+        if objects:
+            kind = EntryKind.SNAPSHOT if is_snapshot else EntryKind.TRANSACTIONS
+            group.log(kind, submission.radio, submission.stamp, objects)
+        for plan in plans:
+            self._stage_standing(group, plan, leaf)
+        if submission.snapshot is not None and is_snapshot:
+            self._stage_list(group, submission, submission.snapshot, plans, first)
+        return leaf if objects else None
+
+    def _prove(self, group: Group, submission: Submission) -> None:
+        for key in submission.proven:
+            if self._keys.find(key) is None:
+                group.add_key(self._keys.stage(key, logged=False))
+
+    def _head_objects(
+        self, group: Group, submission: Submission, plans: Sequence[_Plan], *, is_snapshot: bool
+    ) -> list[NewObject]:
+        """The header, and the uploader's key where this entry is the first to cover something of it."""
+        objects = []
+        if submission.snapshot is not None and is_snapshot:
+            objects.append(NewObject(Kind.SNAPSHOT, submission.snapshot.header, ObjectState.VERIFIED))
+        row = self._keys.find(submission.key)
+        if row is None or row.logged:
+            return objects
+        if objects or any(plan.transaction or plan.receipt for plan in plans):
+            body = encode_object(DeviceKeyObject(submission.key))
+            group.logged_keys.append((group.state.next_ordinal + len(objects), row.id))
+            self._keys.stage(submission.key, logged=True)
+            objects.append(NewObject(Kind.KEY, EncodedObject(object_hash(body), body), ObjectState.VERIFIED))
+        return objects
+
+    def _stage_standing(self, group: Group, plan: _Plan, leaf: int) -> None:
+        """What a verified signature settles: the conflict index, and whatever waited for it."""
+        item = plan.item
+        if plan.rises and plan.held is not None and item.transaction is not None:
+            _raise(group, plan.held, Kind.TRANSACTION, item.transaction, item.identity)
+        rises = plan.rises or (plan.transaction is not None and item.state == ObjectState.VERIFIED)
+        if rises and item.spend is not None and item.key is not None and isinstance(plan.place, int):
+            ordinal = plan.place if plan.held is None else plan.held.ordinal
+            group.spends.stage(item.spend, ordinal, self._keys.id_of(item.key), leaf)
+        if plan.raised_receipt is not None and item.receipt is not None:
+            _raise(group, plan.raised_receipt, Kind.RECEIPT, item.receipt, None)
+
+    def _stage_list(
+        self,
+        group: Group,
+        submission: Submission,
+        draft: SnapshotDraft,
+        plans: Sequence[_Plan],
+        first: int,
+    ) -> None:
+        key_id, leaf = self._keys.id_of(submission.key), group.size - 1
+        rest = iter(plans)
+        places = [item if isinstance(item, int) else next(rest).place for item in submission.items]
+        base, ops = self._difference(key_id, draft, places, first)
+        raws = sum(isinstance(place, bytes) for place in places)
+        if draft.base is not None:
+            raws += self._lists.held(draft.base.index).raws
+        held = HeldList(leaf, 1 if base is None else base.depth + 1, raws)
+        if draft.base is None:
+            self._lists.stage(key_id, held, places)
+        trees = draft.wallet.to_bytes(), draft.identities.to_bytes()
+        base_leaf = None if base is None else base.leaf
+        size = draft.count, draft.root, draft.timestamp_ms
+        group.lists.append((leaf, key_id, *size, held.depth, base_leaf, raws, ops, *trees))
+
+    def _difference(
+        self, key: int, draft: SnapshotDraft, places: list[Place], first: int
+    ) -> tuple[HeldList | None, bytes]:
+        if draft.base is None:
+            base = self._lists.newest(key)
+            if base is None or base.depth >= MAX_CHAIN:
+                return None, difference(places, (), first)
+            return base, difference(places, self._lists.expanded(base.leaf), first)
+        base = self._lists.held(draft.base.index)
+        if base.depth < MAX_CHAIN:
+            return base, continuation(draft.base.wallet.count, places, first)
+        return None, difference([*self._lists.expanded(base.leaf), *places], (), first)
+
+    def _contents(
+        self, group: Group, submission: Submission, plans: Sequence[_Plan], held: HeldPlace | None
+    ) -> tuple[HeldPlace, ...]:
+        """Where each content H of the submission stands."""
+        new = HeldPlace(group.size - 1, submission.stamp.unix_ms, submission.stamp.quality)
+        if submission.snapshot is not None:
+            return (new if held is None else held,)
+        return tuple(
+            new if plan.held is None else group.place(self._connection, plan.held.index) for plan in plans
+        )
+
+
+class _Bounds:
+    """How much more may be kept during one submission."""
+
+    def __init__(self, connection: Connection, group: Group, limits: Limits) -> None:
+        self._connection = connection
+        self._group = group
+        self._room = limits.unproven_bytes - group.state.unproven_bytes
+        self._most = limits.texts_per_nonce
+        self._verified: dict[SpendKey, int] = {}
+        self._waiting: dict[SpendKey, int] = {}
+
+    def take_verified(self, item: Item) -> Refused | None:
+        """One more verified text under its (sender, nonce)."""
+        if item.spend is None:
+            return None
+        spend = item.spend.key
+        texts = self._verified.get(spend, self._group.spends.texts(spend))
+        if texts >= self._most:
+            return Refused(Refusal.QUOTA, "too many texts under one nonce")
+        self._verified[spend] = texts + 1
+        return None
+
+    def take_unproven(self, item: Item, candidates: int, size: int) -> Refused | None:
+        """One more object of ``size`` bytes that nothing vouches for, beside those of the same identity."""
+        if size > self._room:
+            return Refused(Refusal.QUOTA, "the share of unverified texts is used up")
+        if candidates >= MAX_CANDIDATES:
+            return Refused(Refusal.QUOTA, "too many signatures for one text")
+        if item.spend is not None:
+            spend = item.spend.key
+            texts = self._waiting.get(spend)
+            if texts is None:
+                texts = count_waiting(self._connection, spend) + self._group.waiting_texts.get(spend, 0)
+            if texts >= self._most:
+                return Refused(Refusal.QUOTA, "too many unverified texts under one nonce")
+            self._waiting[spend] = texts + 1
+        self._room -= size
+        return None
+
+    def take_unproven_receipt(self, size: int) -> bool:
+        if size > self._room:
+            return False
+        self._room -= size
+        return True
+
+
+def _plan(item: Item, held: Sequence[HeldObject], bounds: _Bounds) -> _Plan:
+    place: Place = held[0].ordinal if held else item.identity
+    if item.transaction is None:
+        return _Plan(item, place, refusal=Refused(Refusal.MALFORMED, "too long to keep"))
+    stands = _stands(held)
+    for other in held:
+        if other.hash == item.transaction.hash:
+            rises = item.state == ObjectState.VERIFIED and not stands and bounds.take_verified(item) is None
+            return _Plan(item, place, held=other, rises=rises)
+    if stands:
+        return _Plan(item, place, refusal=Refused(Refusal.DUPLICATE, "held under another signature"))
+    if item.state == ObjectState.VERIFIED:
+        refusal = bounds.take_verified(item)
+    else:
+        refusal = bounds.take_unproven(item, len(held), len(item.transaction.body))
+    if refusal is not None:
+        return _Plan(item, place, refusal=refusal)
+    return _Plan(item, place, transaction=item.transaction)
+
+
+def _plan_receipt(plan: _Plan, fresh: Fresh, bounds: _Bounds) -> None:
+    item = plan.item
+    if item.receipt is None:
+        return
+    verified = item.receipt_state == ObjectState.VERIFIED
+    rows = fresh.get(item.receipt.hash)
+    if rows is not None:
+        held = _held_object(rows[0])
+        plan.raised_receipt = held if verified and held.state != ObjectState.VERIFIED else None
+    elif item.receipt_held is None and (verified or bounds.take_unproven_receipt(len(item.receipt.body))):
+        plan.receipt = item.receipt
+
+
+def _stage_item(group: Group, plan: _Plan, objects: list[NewObject], first: int) -> None:
+    """Its new objects, and their place among those that wait for a key."""
+    item = plan.item
+    if plan.transaction is not None:
+        plan.place = first + len(objects)
+        kind = Kind.RAW if item.raw else Kind.TRANSACTION
+        objects.append(NewObject(kind, plan.transaction, item.state, item.identity))
+        if item.state != ObjectState.VERIFIED and item.spend is not None:
+            group.wait(plan.place, *item.spend.key)
+    if plan.receipt is not None:
+        if item.receipt_state != ObjectState.VERIFIED and item.receipt_signer is not None:
+            group.wait(first + len(objects), item.receipt_signer, RECEIPT_NONCE)
+        objects.append(NewObject(Kind.RECEIPT, plan.receipt, item.receipt_state))
+
+
+def _raise(
+    group: Group, held: HeldObject, kind: Kind, encoded: EncodedObject, identity: bytes | None
+) -> None:
+    row = (held.ordinal, held.index, int(kind), int(held.state), held.hash, identity)
+    group.change(row, ObjectState.VERIFIED, len(encoded.body))
+
+
+def _held(item: Item, fresh: Fresh) -> Sequence[HeldObject]:
+    """Every object of the item's identity, oldest first, each as it stands now."""
+    rows = fresh.get(item.identity)
+    if rows is None:
+        return item.held
+    first = rows[0][0]
+    return (*(held for held in item.held if held.ordinal < first), *map(_held_object, rows))
+
+
+def _held_object(row: ObjectRow) -> HeldObject:
+    return HeldObject(row[0], row[4], ObjectState(row[3]), row[1])
+
+
+def _rises(item: Item) -> bool:
+    """Whether the item may enter the conflict index."""
+    return item.state == ObjectState.VERIFIED and not _stands(item.held)
+
+
+def _stands(held: Sequence[HeldObject]) -> bool:
+    return any(other.state == ObjectState.VERIFIED for other in held)
+
+
+def _unsettled(items: Sequence[Item]) -> list[bytes]:
+    """What was held unverified when the facts were read: since then a key may have been proven."""
+    hashes = [item.identity for item in items if item.held and not _stands(item.held)]
+    receipts = [item.receipt_held for item in items if item.receipt_held is not None]
+    return hashes + [held.hash for held in receipts if held.state != ObjectState.VERIFIED]
+
+
+def _hashes_of(submission: Submission, items: Sequence[Item]) -> list[bytes]:
+    hashes = [item.identity for item in items]
+    hashes += [item.receipt.hash for item in items if item.receipt]
+    if submission.snapshot is not None:
+        hashes.append(submission.snapshot.header.hash)
+    return hashes

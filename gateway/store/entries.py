@@ -1,0 +1,102 @@
+"""Entries and the packed bodies of their objects, as rows."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+from gateway.core.entry import Entry
+from gateway.core.submission import HeldPlace
+from gateway.model import EntryKind, ListDifference, LoggedEntry, LoggedObject
+from gateway.store.connection import Connection
+
+_COLUMNS = "leaf, kind, objects_root, first_ordinal, count, received_at, quality, radio"
+
+
+def read_entry(connection: Connection, leaf: int) -> tuple[Entry, int] | None:
+    """The entry at ``leaf`` and the ordinal of its first object."""
+    rows = _rows(connection, leaf, leaf + 1)
+    return rows[0] if rows else None
+
+
+def read_place(connection: Connection, leaf: int) -> HeldPlace:
+    """When and where; ``leaf`` is in the log."""
+    row = connection.execute("SELECT received_at, quality FROM entries WHERE leaf = ?", (leaf,)).fetchone()
+    return HeldPlace(leaf, row[0], row[1])
+
+
+def leaf_hashes(connection: Connection, begin: int, end: int) -> list[bytes]:
+    """Leaf hashes from ``begin`` to ``end`` (exclusive), computed from the entries."""
+    return [entry.leaf_hash() for entry, _ in _rows(connection, begin, end)]
+
+
+def read_logged(connection: Connection, start: int, max_entries: int, max_bytes: int) -> list[LoggedEntry]:
+    """Entries from ``start`` with their objects; at least one, if there is one, else within both bounds."""
+    entries: list[LoggedEntry] = []
+    size = 0
+    for leaf, (entry, first) in enumerate(_rows(connection, start, start + max_entries), start=start):
+        pack = read_pack(connection, leaf)
+        size += 0 if pack is None else len(pack)
+        if entries and size > max_bytes:
+            break
+        entries.append(_logged(connection, leaf, entry, first, pack))
+    return entries
+
+
+def pack_bodies(bodies: Sequence[bytes]) -> bytes:
+    """One blob of all: their lengths (2 bytes each; no object comes near 64 KiB), then the bytes."""
+    return struct.pack(f">{len(bodies)}H", *map(len, bodies)) + b"".join(bodies)
+
+
+def unpack_bodies(pack: bytes, count: int) -> list[bytes]:
+    """Reads :func:`pack_bodies` of ``count`` bodies."""
+    bodies, at = [], 2 * count
+    for length in struct.unpack_from(f">{count}H", pack):
+        bodies.append(pack[at : at + length])
+        at += length
+    return bodies
+
+
+def read_pack(connection: Connection, leaf: int) -> bytes | None:
+    """The bodies of an entry, None where they were pruned."""
+    row = connection.execute("SELECT pack FROM bodies WHERE leaf = ?", (leaf,)).fetchone()
+    return None if row is None else row[0]
+
+
+def object_hashes(connection: Connection, first: int, count: int) -> list[bytes]:
+    """Hashes of ``count`` objects from ordinal ``first``."""
+    rows = connection.execute(
+        "SELECT hash FROM objects WHERE ordinal >= ? AND ordinal < ? ORDER BY ordinal", (first, first + count)
+    )
+    return [row[0] for row in rows]
+
+
+def _logged(connection: Connection, leaf: int, entry: Entry, first: int, pack: bytes | None) -> LoggedEntry:
+    hashes = object_hashes(connection, first, entry.count)
+    bodies = [None] * entry.count if pack is None else unpack_bodies(pack, entry.count)
+    return LoggedEntry(
+        index=leaf,
+        kind=entry.kind,
+        objects_root=entry.objects_root,
+        received_at_ms=entry.received_at_ms,
+        quality=entry.quality,
+        radio=entry.radio,
+        list=_difference(connection, leaf) if entry.kind == EntryKind.SNAPSHOT else None,
+        objects=tuple(map(LoggedObject, hashes, bodies)),
+    )
+
+
+def _difference(connection: Connection, leaf: int) -> ListDifference:
+    base, ops = connection.execute("SELECT base, ops FROM lists WHERE leaf = ?", (leaf,)).fetchone()
+    return ListDifference(base, ops)
+
+
+def _rows(connection: Connection, begin: int, end: int) -> list[tuple[Entry, int]]:
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM entries WHERE leaf >= ? AND leaf < ? ORDER BY leaf",  # noqa: S608
+        (begin, end),
+    )
+    return [
+        (Entry(EntryKind(kind), root, count, received_at, quality, radio), first)
+        for _, kind, root, first, count, received_at, quality, radio in rows
+    ]

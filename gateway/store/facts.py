@@ -1,0 +1,54 @@
+"""What is known of an upload before it is judged: one look into every index it touches."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gateway.core.lists import Place
+from gateway.core.submission import Facts, HeldBase, HeldObject, ObjectState, Question
+from gateway.store.keybook import KeyBook
+from gateway.store.listbook import ListBook
+from gateway.store.lookup import Lookup, ObjectRow
+
+
+def gather_facts(question: Question, horizon: int, lookup: Lookup, keys: KeyBook, lists: ListBook) -> Facts:
+    """Complete for every object whose ordinal is below ``horizon``."""
+    found = lookup.find((*question.identities, *question.receipts))
+    known = {value: tuple(map(_held, found[value])) for value in question.identities if value in found}
+    facts = Facts(
+        horizon=horizon,
+        known=known,
+        receipts={value: _held(found[value][0]) for value in question.receipts if value in found},
+        keys={signer: keys.of_device(signer) for signer in question.signers},
+    )
+    row = keys.find(question.key)
+    keys.trim()
+    if row is None or question.snapshot is None:
+        return facts
+    snapshots = lists.same_snapshots(row.id, *question.snapshot)
+    if question.base is None:
+        return replace(facts, snapshots=snapshots)
+    base = lists.base(row.id, *question.base)
+    if base is None:
+        return replace(facts, snapshots=snapshots, resume=lists.resume(row.id))
+    return replace(facts, snapshots=snapshots, base=base, in_base=_in_base(question, facts, base, lists))
+
+
+def _in_base(question: Question, facts: Facts, base: HeldBase, lists: ListBook) -> frozenset[bytes]:
+    """Asked identities that the base's list holds; nothing but new texts: the list is not even read."""
+    if not facts.known and not lists.held(base.index).raws:
+        return frozenset()
+    places = _place_set(lists, base.index)
+    return frozenset(
+        identity
+        for identity in question.identities
+        if identity in places or any(held.ordinal in places for held in facts.known.get(identity, ()))
+    )
+
+
+def _place_set(lists: ListBook, leaf: int) -> set[Place]:
+    return set(lists.expanded(leaf))
+
+
+def _held(row: ObjectRow) -> HeldObject:
+    return HeldObject(row[0], row[4], ObjectState(row[3]), row[1])

@@ -1,0 +1,78 @@
+"""Counts for metrics and status."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.core.conflict import ConflictKind
+from gateway.core.submission import ObjectState
+from gateway.core.wallet.objects import Kind
+from gateway.model import Figures
+from gateway.store.connection import Connection
+from gateway.store.state import LogState
+
+
+@dataclass(slots=True)
+class Tally:
+    """What happened since opening; owned by the store's thread."""
+
+    commits: int = 0
+    commit_seconds: float = 0.0
+    write_failures: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+def read_figures(connection: Connection, state: LogState, tally: Tally) -> Figures:
+    """Reads as many rows as the backlog has, nothing else that grows."""
+    conflicts = _conflicts(connection)
+    unacked, oldest = _backlog(connection, state)
+    return Figures(
+        size=state.size,
+        acked_size=state.acked_size,
+        objects=state.next_ordinal,
+        verified_transactions=state.verified,
+        acked_transactions=state.verified - unacked,
+        unverified_transactions=state.unverified,
+        invalid_transactions=state.invalid,
+        **conflicts,
+        oldest_unacked_received_at_ms=oldest,
+        body_bytes=state.body_bytes,
+        unproven_bytes=state.unproven_bytes,
+        file_bytes=_file_bytes(connection),
+        pruned_entries=state.pruned_size,
+        commits_since_opening=tally.commits,
+        commit_seconds_since_opening=tally.commit_seconds,
+        write_failures_since_opening=tally.write_failures,
+        refused_since_opening=dict(tally.refused),
+    )
+
+
+def _conflicts(connection: Connection) -> Mapping[str, Any]:
+    total, pending, double = connection.execute(
+        "SELECT COUNT(*), COALESCE(SUM(decided = 0), 0), COALESCE(SUM(kind = ?), 0) FROM conflicts",
+        (int(ConflictKind.DOUBLE_SPEND),),
+    ).fetchone()
+    return {"conflicts": total, "conflicts_pending": pending, "double_spends": double}
+
+
+def _backlog(connection: Connection, state: LogState) -> tuple[int, int | None]:
+    """Verified transactions under no cosigned root yet, and when the oldest unacked entry was received."""
+    row = connection.execute(
+        "SELECT first_ordinal, received_at FROM entries WHERE leaf = ?", (state.acked_size,)
+    ).fetchone()
+    if row is None:
+        return 0, None
+    count = connection.execute(
+        "SELECT COUNT(*) FROM objects WHERE ordinal >= ? AND kind = ? AND state = ?",
+        (row[0], int(Kind.TRANSACTION), int(ObjectState.VERIFIED)),
+    ).fetchone()
+    return count[0], row[1]
+
+
+def _file_bytes(connection: Connection) -> int:
+    pages: int = connection.execute("PRAGMA page_count").fetchone()[0]
+    size: int = connection.execute("PRAGMA page_size").fetchone()[0]
+    return pages * size

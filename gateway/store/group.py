@@ -1,0 +1,171 @@
+"""What one commit will write: planned in memory first, then put down in few statements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from gateway.core.conflict import key_number
+from gateway.core.entry import Entry, objects_root
+from gateway.core.submission import EncodedObject, HeldPlace, ObjectState
+from gateway.core.wallet.objects import Kind
+from gateway.model import EntryKind, Stamp
+from gateway.store.connection import Connection, Row
+from gateway.store.entries import pack_bodies, read_place
+from gateway.store.keybook import ProvenKey
+from gateway.store.lookup import Lookup, ObjectRow
+from gateway.store.spends import SpendKey, Spends
+from gateway.store.state import LogState
+from gateway.store.tiles import append_leaves
+
+
+@dataclass(frozen=True, slots=True)
+class NewObject:
+    """An object that an entry will cover."""
+
+    kind: Kind
+    object: EncodedObject
+    state: ObjectState
+    identity: bytes | None = None
+
+
+@dataclass(slots=True)
+class Group:
+    """The rows of one commit; ``state`` runs ahead of the database until :meth:`write` has returned."""
+
+    state: LogState
+    lookup: Lookup
+    spends: Spends
+    leaves: list[bytes] = field(default_factory=list)
+    entries: list[Row] = field(default_factory=list)
+    bodies: list[Row] = field(default_factory=list)
+    objects: list[ObjectRow] = field(default_factory=list)
+    lists: list[Row] = field(default_factory=list)
+    keys: list[Row] = field(default_factory=list)
+    logged_keys: list[tuple[int, int]] = field(default_factory=list)
+    waiting: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+    waiting_texts: dict[SpendKey, int] = field(default_factory=dict)
+    changed: dict[int, ObjectState] = field(default_factory=dict)
+    rejudged: list[tuple[int | None, int]] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """Leaves of the log, this group's included."""
+        return self.state.size + len(self.leaves)
+
+    def place(self, connection: Connection, leaf: int) -> HeldPlace:
+        """When and where an entry was logged, be it in this group."""
+        if leaf < self.state.size:
+            return read_place(connection, leaf)
+        row = self.entries[leaf - self.state.size]
+        return HeldPlace(leaf, row[5], row[6])
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.entries or self.changed or self.keys or self.rejudged)
+
+    def log(self, kind: EntryKind, radio: str, stamp: Stamp, objects: Sequence[NewObject]) -> None:
+        """One more entry, covering these objects; their ordinals follow on."""
+        state, leaf = self.state, self.size
+        hashes = [item.object.hash for item in objects]
+        bodies = [item.object.body for item in objects]
+        root = objects_root(hashes)
+        entry = Entry(kind, root, len(objects), stamp.unix_ms, stamp.quality, radio)
+        first = state.next_ordinal
+        rows: list[ObjectRow] = [
+            (ordinal, leaf, item.kind, item.state, item.object.hash, item.identity)
+            for ordinal, item in enumerate(objects, start=first)
+        ]
+        self.leaves.append(entry.leaf_hash())
+        self.entries.append((leaf, kind, root, first, len(objects), stamp.unix_ms, stamp.quality, radio))
+        self.bodies.append((leaf, pack_bodies(bodies)))
+        self.objects += rows
+        self.lookup.add(rows)
+        state.next_ordinal += len(objects)
+        state.body_bytes += sum(map(len, bodies))
+        for item in objects:
+            self._count(item)
+
+    def add_key(self, key: ProvenKey) -> None:
+        """A key proven just now."""
+        self.keys.append((key.id, key_number(key.key), key.key))
+
+    def wait(self, ordinal: int, signer: int, nonce: int) -> None:
+        """An object that a key proven later may verify."""
+        self.waiting[ordinal] = (signer, ordinal, nonce)
+        if nonce >= 0:
+            self.waiting_texts[signer, nonce] = self.waiting_texts.get((signer, nonce), 0) + 1
+
+    def find(self, values: Sequence[bytes]) -> dict[bytes, list[ObjectRow]]:
+        """Objects by hash or identity, each as it stands with this group."""
+        return self._current(self.lookup.find(values)) if values else {}
+
+    def find_since(self, horizon: int, values: Sequence[bytes]) -> dict[bytes, list[ObjectRow]]:
+        """:meth:`find`, where objects below ordinal ``horizon`` may be left out."""
+        return self._current(self.lookup.find_since(horizon, values))
+
+    def _current(self, found: dict[bytes, list[ObjectRow]]) -> dict[bytes, list[ObjectRow]]:
+        if not self.changed:
+            return found
+        return {
+            value: [(*row[:3], self.changed.get(row[0], row[3]), *row[4:]) for row in rows]
+            for value, rows in found.items()
+        }
+
+    def change(self, row: ObjectRow, state: ObjectState, body_bytes: int) -> None:
+        """A held object that was not verified turns out otherwise; ``row`` is as it stands now."""
+        ordinal, leaf, kind, before, object_hash, identity = row
+        self.lookup.replace(row, (ordinal, leaf, kind, state, object_hash, identity))
+        self.changed[ordinal] = state
+        if state == ObjectState.VERIFIED and leaf >= self.state.pruned_size:
+            self.state.unproven_bytes -= body_bytes
+        if kind == Kind.TRANSACTION:
+            self._tally(ObjectState(before), -1)
+            self._tally(state, 1)
+
+    def write(self, connection: Connection) -> None:
+        """Inside a transaction: everything, the row of the log last."""
+        many = connection.executemany
+        many("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", self.entries)
+        many("INSERT INTO bodies VALUES (?, ?)", self.bodies)
+        many("INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?)", self.objects)
+        if self.keys:
+            many("INSERT INTO keys (id, device, key) VALUES (?, ?, ?)", self.keys)
+        if self.logged_keys:
+            many("UPDATE keys SET ordinal = ? WHERE id = ?", self.logged_keys)
+        if self.lists:
+            many("INSERT INTO lists VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self.lists)
+        if self.waiting:
+            many("INSERT INTO waiting (signer, ordinal, nonce) VALUES (?, ?, ?)", list(self.waiting.values()))
+        if self.changed:
+            self._write_changes(connection)
+        if self.rejudged:
+            many("UPDATE keys SET rejudged = ? WHERE id = ?", self.rejudged)
+        self.spends.write()
+        self.state.frontier = append_leaves(connection, self.state.frontier, self.leaves)
+        self.leaves = []
+
+    def _write_changes(self, connection: Connection) -> None:
+        connection.executemany(
+            "UPDATE objects SET state = ? WHERE ordinal = ?",
+            [(int(state), ordinal) for ordinal, state in self.changed.items()],
+        )
+        connection.executemany(
+            "DELETE FROM waiting WHERE ordinal = ?",
+            [(ordinal,) for ordinal, state in self.changed.items() if state == ObjectState.VERIFIED],
+        )
+
+    def _count(self, item: NewObject) -> None:
+        if item.kind in (Kind.TRANSACTION, Kind.RAW):
+            self._tally(item.state, 1)
+        if item.state != ObjectState.VERIFIED:
+            self.state.unproven_bytes += len(item.object.body)
+
+    def _tally(self, state: ObjectState, change: int) -> None:
+        match state:
+            case ObjectState.VERIFIED:
+                self.state.verified += change
+            case ObjectState.UNVERIFIED:
+                self.state.unverified += change
+            case ObjectState.INVALID:
+                self.state.invalid += change

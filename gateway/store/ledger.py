@@ -1,0 +1,338 @@
+"""The log itself, synchronous: everything that runs on the store's thread, over its one connection."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from gateway.core import merkle
+from gateway.core.refusal import Refusal, Refused
+from gateway.core.submission import Appended, Facts, Question, Submission
+from gateway.errors import FatalError
+from gateway.model import Batch, ContentPlace, Figures, Freed, Halt, Head, RetentionPolicy
+from gateway.store import retention
+from gateway.store.admission import Admission
+from gateway.store.connection import (
+    Connect,
+    Connection,
+    DiskRefused,
+    connect_sqlite,
+    fatal,
+    prepare,
+    transaction,
+)
+from gateway.store.entries import read_logged
+from gateway.store.facts import gather_facts
+from gateway.store.figures import Tally, read_figures
+from gateway.store.group import Group
+from gateway.store.keybook import KeyBook
+from gateway.store.limits import Limits
+from gateway.store.listbook import ListBook
+from gateway.store.lookup import Lookup
+from gateway.store.migrations import migrate
+from gateway.store.reading import Reading
+from gateway.store.spends import Spends
+from gateway.store.state import LogState
+from gateway.store.tiles import StoredTiles
+from gateway.store.waiting import Rejudge
+
+FULL_RETRY_S = 60
+"""When a device may come again after the disk was full."""
+
+DEFAULT_LIMITS = Limits()
+
+FreeBytes = Callable[[], int]
+
+
+class Ledger:
+    """Everything the store knows; used by one thread, the one that opened it.
+
+    After a commit that failed, what memory holds is read from the database anew.
+    """
+
+    def __init__(
+        self, connection: Connection, path: Path, free_bytes: FreeBytes, limits: Limits, state: LogState
+    ) -> None:
+        self._connection = connection
+        self._path = path
+        self._free_bytes = free_bytes
+        self._limits = limits
+        self._tally = Tally()
+        self._marks_pending = False
+        self._keys = KeyBook(connection)
+        self._load(state)
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        gateway_id: str,
+        free_bytes: FreeBytes,
+        limits: Limits = DEFAULT_LIMITS,
+        connect: Connect = connect_sqlite,
+    ) -> Self:
+        """Open or create. A start after a crash is this same path: SQLite recovers its WAL, no more.
+
+        Raises FatalError where the database cannot be trusted, and when the disk is too full to open it.
+        """
+        with fatal(path):
+            connection = connect(path)
+        try:
+            prepare(connection, path)
+            with fatal(path):
+                migrate(connection)
+                state = _read_or_create(connection, gateway_id)
+                _check_tree(state, connection)
+                return cls(connection, path, free_bytes, limits, state)
+        except DiskRefused as error:
+            connection.close()
+            raise FatalError(f"{path}: the disk refused while opening: {error}") from error
+        except BaseException:
+            connection.close()
+            raise
+
+    def close(self) -> None:
+        """Commit what was waiting for company, and let go of the file."""
+        try:
+            if self._marks_pending:
+                self._commit(self._group())
+        except DiskRefused:
+            self._tally.write_failures += 1  # the marks are told again by the next WELCOME
+        finally:
+            self._connection.close()
+
+    # Uploads.
+
+    def facts_for(self, question: Question) -> Facts:
+        with fatal(self._path):
+            return gather_facts(question, self._state.next_ordinal, self._lookup, self._keys, self._lists)
+
+    def append(self, submissions: Sequence[Submission]) -> list[Appended | Refused]:
+        """One transaction for all; each is logged, found to be held, or refused by itself."""
+        refusal = self._standing_refusal()
+        if refusal is not None:
+            return self._refuse_all(submissions, refusal)
+        group = self._group()
+        try:
+            with self._undone_on_refusal():
+                outcomes = [self._admit(group, submission) for submission in submissions]
+                if not group.is_empty:
+                    self._commit(group)
+        except DiskRefused as error:
+            return self._refuse_all(submissions, _storage_full(str(error)))
+        self._spends.forget()
+        self._keys.trim()
+        return outcomes
+
+    def rejudge(self) -> bool:
+        """One round over what waited for keys proven lately; whether there was one to do."""
+        if not self._rejudge.is_due or self._standing_refusal() is not None:
+            return False
+        try:
+            with self._undone_on_refusal():
+                group = self._group()
+                self._rejudge.plan(group)
+                self._commit(group)
+        except DiskRefused:
+            return False
+        return True
+
+    def add_candidate(self, key: bytes) -> None:
+        self._keys.add_candidate(key)
+
+    # The log.
+
+    @property
+    def size(self) -> int:
+        return self._state.size
+
+    def head(self) -> Head:
+        return self._state.head()
+
+    def read_batch(self, start: int, max_entries: int, max_bytes: int) -> Batch:
+        with fatal(self._path):
+            return Batch(start, tuple(read_logged(self._connection, start, max_entries, max_bytes)))
+
+    def record_signed(self, size: int, note: bytes) -> None:
+        self._require_within(size)
+        if size >= self._state.signed_size:
+            self._state.signed_size, self._state.signed_note = size, note
+            self._marks_pending = True
+
+    def mark_acked(self, size: int, note: bytes) -> None:
+        self._require_within(size)
+        if size >= self._state.acked_size:
+            self._state.acked_size, self._state.cosigned_note = size, note
+            self._marks_pending = True
+
+    def halt(self, halt: Halt) -> None:
+        """In force at once; on disk at once where the disk allows, else with the next commit."""
+        self._state.halted_what, self._state.halted_fix = halt.what, halt.fix
+        try:
+            with self._undone_on_refusal():
+                self._commit(self._group())
+        except DiskRefused:
+            self._state.halted_what, self._state.halted_fix = halt.what, halt.fix
+
+    def body(self, object_hash: bytes) -> bytes | None:
+        with fatal(self._path):
+            return self._reading.body(object_hash)
+
+    def content(self, content: bytes) -> ContentPlace | None:
+        with fatal(self._path):
+            return self._reading.content(content)
+
+    def proof(self, index: int, size: int) -> tuple[bytes, ...]:
+        self._require_within(size)
+        with fatal(self._path):
+            return self._reading.proof(index, size)
+
+    def consistency(self, old_size: int, new_size: int) -> tuple[bytes, ...]:
+        self._require_within(new_size)
+        with fatal(self._path):
+            return self._reading.consistency(old_size, new_size)
+
+    def root_at(self, size: int) -> bytes:
+        self._require_within(size)
+        with fatal(self._path):
+            return self._reading.root_at(size)
+
+    # Housekeeping.
+
+    def prune(self, policy: RetentionPolicy) -> Freed:
+        """Free one round; the ack that allows it is in the same commit, if it was not on disk before."""
+        try:
+            with self._undone_on_refusal():
+                begin, end = (
+                    self._state.pruned_size,
+                    retention.prunable(self._connection, self._state, policy),
+                )
+                freed = self._prune(begin, end) if end > begin else 0
+                given_back = retention.shrink(self._connection)
+        except DiskRefused:
+            return Freed(0, 0, 0, more=False)
+        return Freed(end - begin, freed, given_back, more=end - begin == retention.ROUND)
+
+    def figures(self) -> Figures:
+        with fatal(self._path):
+            return read_figures(self._connection, self._state, self._tally)
+
+    # Commits.
+
+    def _admit(self, group: Group, submission: Submission) -> Appended | Refused:
+        try:
+            return self._admission.admit(group, submission)
+        except Refused as refused:
+            self._tally.refused[refused.code.word] += 1
+            return refused
+
+    def _prune(self, begin: int, end: int) -> int:
+        with transaction(self._connection):
+            freed, unproven = retention.prune_bodies(self._connection, begin, end)
+            self._state.body_bytes -= freed
+            self._state.unproven_bytes -= unproven
+            self._state.pruned_size = end
+            self._state.write(self._connection)
+        self._marks_pending = False
+        return freed
+
+    def _commit(self, group: Group) -> None:
+        """Before this returns nothing of the group is promised; after it, all of it survives a power cut."""
+        started = time.perf_counter()
+        proven = [(row[0], row[2]) for row in group.keys]
+        with fatal(self._path), transaction(self._connection):
+            group.write(self._connection)
+            for key_id, key in proven:
+                self._rejudge.queue(key_id, key)
+            self._lookup.settle(self._state.next_ordinal)
+            self._state.indexed_ordinal = self._lookup.indexed
+            self._state.write(self._connection)
+        self._lists.committed()
+        self._marks_pending = False
+        self._tally.commits += 1
+        self._tally.commit_seconds += time.perf_counter() - started
+
+    def _group(self) -> Group:
+        return Group(self._state, self._lookup, self._spends)
+
+    @contextmanager
+    def _undone_on_refusal(self) -> Iterator[None]:
+        """Where the disk refuses, memory goes back to what the database has, and keeps only its marks."""
+        marks = self._state
+        try:
+            with fatal(self._path):
+                yield
+        except DiskRefused:
+            self._tally.write_failures += 1
+            with fatal(self._path):
+                state = LogState.read(self._connection)
+                if state is None:
+                    raise FatalError(f"{self._path}: the row of the log is gone") from None
+                state.keep_marks(marks)
+                self._load(state)
+            raise
+
+    def _load(self, state: LogState) -> None:
+        self._state = state
+        self._keys = KeyBook(self._connection, self._keys.candidates)
+        self._lists = ListBook(self._connection)
+        self._lookup = Lookup(self._connection, state.indexed_ordinal)
+        self._spends = Spends(self._connection)
+        self._rejudge = Rejudge(self._connection)
+        self._reading = Reading(self._connection, self._lookup)
+        self._admission = Admission(self._connection, self._keys, self._lists, self._limits)
+
+    # Refusals.
+
+    def _standing_refusal(self) -> Refused | None:
+        if self._state.halted is not None:
+            return Refused(Refusal.HALTED, self._state.halted.what)
+        free = self._free_bytes()
+        if free < self._limits.free_disk_floor:
+            return _storage_full(f"{free >> 20} MiB free, {self._limits.free_disk_floor >> 20} MiB kept")
+        return None
+
+    def _refuse_all(self, submissions: Sequence[Submission], refused: Refused) -> list[Appended | Refused]:
+        self._tally.refused[refused.code.word] += len(submissions)
+        return [refused] * len(submissions)
+
+    def _require_within(self, size: int) -> None:
+        if size > self._state.size:
+            raise ValueError(f"tree size {size}, the log has {self._state.size}")
+
+
+def _storage_full(detail: str) -> Refused:
+    return Refused(Refusal.STORAGE_FULL, detail, retry_after_s=FULL_RETRY_S)
+
+
+def _read_or_create(connection: Connection, gateway_id: str) -> LogState:
+    state = LogState.read(connection)
+    if state is None:
+        state = LogState(gateway_id=gateway_id)
+        with transaction(connection):
+            state.create(connection)
+    if state.gateway_id != gateway_id:
+        raise FatalError(
+            f"this database is of gateway {state.gateway_id!r}, configured is {gateway_id!r}: set storage.path"
+        )
+    return state
+
+
+def _check_tree(state: LogState, connection: Connection) -> None:
+    """That entries, tiles and frontier are of one tree, and that it is not shorter than what was signed."""
+    leaves: int = connection.execute("SELECT COUNT(*), COALESCE(MAX(leaf) + 1, 0) FROM entries").fetchone()[1]
+    try:
+        root = merkle.root_at(state.size, StoredTiles(connection))
+    except LookupError as error:
+        raise FatalError(f"the log has lost hashes: {error}") from error
+    if root != state.frontier.root() or leaves != state.size:
+        raise FatalError(f"the log of {state.size} leaves has {leaves} entries and another root: restore")
+    if state.size < max(state.signed_size, state.acked_size):
+        state.halted_what = f"the log has {state.size} leaves, signed were {state.signed_size}"
+        state.halted_fix = (
+            "an older copy of the database is in place: put the newest back, or open a new epoch"
+        )

@@ -1,0 +1,134 @@
+"""Devices' lists: which are held, and what stands in them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.core.lists import Place, expand
+from gateway.core.merkle import Frontier
+from gateway.core.submission import HeldBase, HeldPlace
+from gateway.core.wallet.objects import Kind
+from gateway.core.wallet.tree import WalletFrontier
+from gateway.store.connection import Connection, Row
+from gateway.store.entries import read_place
+
+MAX_PLACES = 100_000
+"""Places of expanded lists kept in memory, about 4 MB; the list longest not asked for makes room."""
+
+MAX_RESUME = 3
+"""Prefixes named in a RESUME."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldList:
+    """A list that can be a base: its leaf, the length of its chain, its places that are bare identities."""
+
+    leaf: int
+    depth: int
+    raws: int
+
+
+class ListBook:
+    """Lists by key; owned by the store's thread."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._expanded: OrderedDict[int, list[Place]] = OrderedDict()
+        self._places = 0
+        self._staged: dict[int, HeldList] = {}
+        self._staged_places: dict[int, list[Place]] = {}
+
+    def base(self, key: int, count: int, root: bytes) -> HeldBase | None:
+        """The device's list of this length and wallet root."""
+        row = self._connection.execute(
+            "SELECT leaf, wallet, identities FROM lists WHERE key = ? AND count = ? AND root = ? "
+            "ORDER BY leaf DESC LIMIT 1",
+            (key, count, root),
+        ).fetchone()
+        if row is None:
+            return None
+        return HeldBase(row[0], WalletFrontier.from_bytes(row[1]), Frontier.from_bytes(row[2]))
+
+    def resume(self, key: int) -> tuple[tuple[int, bytes], ...]:
+        """The longest lists held, as (count, wallet root)."""
+        rows = self._connection.execute(
+            "SELECT DISTINCT count, root FROM lists WHERE key = ? AND count > 0 "
+            "ORDER BY count DESC, leaf DESC LIMIT ?",
+            (key, MAX_RESUME),
+        )
+        return tuple((row[0], row[1]) for row in rows)
+
+    def same_snapshots(self, key: int, count: int, root: bytes, timestamp: int) -> dict[bytes, HeldPlace]:
+        """Held snapshots with the same signed text, by header hash: of a hostile device perhaps several."""
+        rows = self._connection.execute(
+            "SELECT l.leaf, o.hash FROM lists l JOIN entries USING (leaf) "
+            "JOIN objects o ON o.ordinal = first_ordinal "
+            "WHERE key = ? AND l.count = ? AND root = ? AND timestamp = ? LIMIT 64",
+            (key, count, root, timestamp),
+        ).fetchall()
+        return {row[1]: read_place(self._connection, row[0]) for row in rows}
+
+    def newest(self, key: int) -> HeldList | None:
+        """The longest list of a device: what the next whole list is a difference to."""
+        if key in self._staged:
+            return self._staged[key]
+        row = self._connection.execute(
+            "SELECT leaf, depth, raws FROM lists WHERE key = ? ORDER BY count DESC, leaf DESC LIMIT 1", (key,)
+        ).fetchone()
+        return None if row is None else HeldList(*row)
+
+    def held(self, leaf: int) -> HeldList:
+        """The list at ``leaf``, which is a snapshot's."""
+        row = self._connection.execute("SELECT depth, raws FROM lists WHERE leaf = ?", (leaf,)).fetchone()
+        return HeldList(leaf, *row)
+
+    def expanded(self, leaf: int) -> Sequence[Place]:
+        """Every place of the list at ``leaf``; not to be changed."""
+        if leaf in self._staged_places:
+            return self._staged_places[leaf]
+        chain: list[Row] = []
+        at: int | None = leaf
+        while at is not None and at not in self._expanded:
+            row = self._connection.execute(
+                "SELECT leaf, base, ops, first_ordinal, e.count FROM lists JOIN entries e USING (leaf) "
+                "WHERE leaf = ?",
+                (at,),
+            ).fetchone()
+            chain.append(row)
+            at = row[1]
+        places = [] if at is None else self._expanded[at]
+        for _, _, ops, first, count in reversed(chain):
+            places = expand(ops, places, self._new_ordinals(first, count))
+        self._keep(leaf, places)
+        return places
+
+    def stage(self, key: int, held: HeldList, places: list[Place]) -> None:
+        """A whole list that this group logs; later ones of the group may build on it."""
+        self._staged[key] = held
+        self._staged_places[held.leaf] = places
+
+    def committed(self) -> None:
+        """What was staged is in the database now."""
+        for leaf, places in self._staged_places.items():
+            self._keep(leaf, places)
+        self._staged.clear()
+        self._staged_places.clear()
+
+    def _new_ordinals(self, first: int, count: int) -> list[int]:
+        rows = self._connection.execute(
+            "SELECT ordinal FROM objects WHERE ordinal >= ? AND ordinal < ? AND kind IN (?, ?) "
+            "ORDER BY ordinal",
+            (first, first + count, int(Kind.TRANSACTION), int(Kind.RAW)),
+        )
+        return [row[0] for row in rows]
+
+    def _keep(self, leaf: int, places: list[Place]) -> None:
+        if leaf in self._expanded:
+            self._expanded.move_to_end(leaf)
+            return
+        self._expanded[leaf] = places
+        self._places += len(places)
+        while self._places > MAX_PLACES and len(self._expanded) > 1:
+            self._places -= len(self._expanded.popitem(last=False)[1])

@@ -1,0 +1,79 @@
+"""Frees bodies: only what is acked on disk and beyond the policy, a bounded number at a time."""
+
+from __future__ import annotations
+
+from gateway.core.submission import ObjectState
+from gateway.model import RetentionPolicy, TimeQuality
+from gateway.store.connection import Connection
+from gateway.store.state import LogState
+
+ROUND = 1024
+"""Entries pruned in one commit, so that no upload waits long behind it."""
+
+VACUUM_PAGES = 4096
+"""Pages given back to the file system in one go: 16 MiB."""
+
+
+def prunable(connection: Connection, state: LogState, policy: RetentionPolicy) -> int:
+    """Entries below this leaf may lose their bodies; never more than a round beyond what is pruned."""
+    by_number = state.size - policy.max_snapshots
+    by_age = _older_than(connection, state, policy.received_before_ms)
+    end = min(max(by_number, by_age), state.acked_size, state.pruned_size + ROUND)
+    return max(end, state.pruned_size)
+
+
+def prune_bodies(connection: Connection, begin: int, end: int) -> tuple[int, int]:
+    """Inside a transaction: free the bodies of entries ``begin`` to ``end`` (exclusive).
+
+    Leaves entries, object hashes, identities, lists and the conflict index: proofs and conflict detection
+    outlive the bodies. Returns the bytes freed, and how many of them were of objects not verified.
+    """
+    freed = _body_bytes(connection, begin, end)
+    unproven = _unproven_bytes(connection, begin, end)
+    connection.execute("DELETE FROM bodies WHERE leaf >= ? AND leaf < ?", (begin, end))
+    return freed, unproven
+
+
+def shrink(connection: Connection) -> int:
+    """Give free pages back to the file system; returns the bytes that takes off the file."""
+    free: int = connection.execute("PRAGMA freelist_count").fetchone()[0]
+    pages = min(free, VACUUM_PAGES)
+    if pages:
+        connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+    return pages * 4096
+
+
+def _older_than(connection: Connection, state: LogState, received_before_ms: int | None) -> int:
+    """The leaf behind the newest one received before that time by a clock that could be trusted.
+
+    The log's order is the order of time: whatever stands before that leaf is older, whatever its clock said.
+    """
+    if received_before_ms is None:
+        return 0
+    row = connection.execute(
+        "SELECT leaf FROM entries WHERE leaf >= ? AND leaf < ? AND quality >= ? AND received_at < ? "
+        "ORDER BY leaf DESC LIMIT 1",
+        (state.pruned_size, state.acked_size, int(TimeQuality.AGREED), received_before_ms),
+    ).fetchone()
+    return 0 if row is None else row[0] + 1
+
+
+def _body_bytes(connection: Connection, begin: int, end: int) -> int:
+    # A pack is 2 bytes an object longer than the bodies in it.
+    row = connection.execute(
+        "SELECT COALESCE(SUM(LENGTH(pack) - 2 * count), 0) FROM bodies JOIN entries USING (leaf) "
+        "WHERE leaf >= ? AND leaf < ?",
+        (begin, end),
+    ).fetchone()
+    freed: int = row[0]
+    return freed
+
+
+def _unproven_bytes(connection: Connection, begin: int, end: int) -> int:
+    rows = connection.execute(
+        "SELECT pack, 2 * (ordinal - first_ordinal) "
+        "FROM objects JOIN entries USING (leaf) JOIN bodies USING (leaf) "
+        "WHERE leaf >= ? AND leaf < ? AND state != ?",
+        (begin, end, int(ObjectState.VERIFIED)),
+    )
+    return sum(int.from_bytes(pack[at : at + 2], "big") for pack, at in rows)

@@ -1,0 +1,202 @@
+"""The thread that owns the database: runs what it is asked, gathers submissions into groups."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, Self, TypeVar
+
+from gateway.core.refusal import Refused
+from gateway.core.submission import Appended, Submission
+from gateway.errors import FatalError
+from gateway.model import Head
+from gateway.store.ledger import Ledger
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+MAX_GROUP = 64
+"""Submissions in one commit."""
+
+Outcome = Appended | Refused | BaseException
+Done = Callable[[Outcome], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Call(Generic[T]):
+    """Something to run; ``answer`` is called on the store's thread with the result or the exception."""
+
+    function: Callable[[Ledger], T]
+    answer: Callable[[T | BaseException], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Submitted:
+    submission: Submission
+    deadline: float  # time.monotonic() until when company may be waited for
+    done: Done
+
+
+class StoreThread:
+    """Started and stopped by the event loop; the queue into it is bounded by whoever submits."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._jobs: queue.SimpleQueue[_Call[object] | _Submitted | None] = queue.SimpleQueue()
+        self._thread: threading.Thread
+        self._ledger: Ledger
+        self._size = 0
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+
+    @classmethod
+    async def start(cls, opening: Callable[[], Ledger]) -> Self:
+        """Open the ledger on a new thread; what ``opening`` raises comes out here."""
+        self = cls(asyncio.get_running_loop())
+        opened: asyncio.Future[None] = self.loop.create_future()
+        self._thread = threading.Thread(target=self._main, args=(opening, opened), name="store", daemon=True)
+        self._thread.start()
+        await opened
+        return self
+
+    async def stop(self) -> None:
+        """Run what is queued, commit, close. Whoever waits in :meth:`grown` is cancelled."""
+        self._jobs.put(None)
+        await asyncio.to_thread(self._thread.join)
+        for _, waiter in self._waiters:
+            waiter.cancel()
+
+    async def run(self, function: Callable[[Ledger], T]) -> T:
+        """The result of ``function``, run on the store's thread. A cancelled caller does not stop it."""
+        future: asyncio.Future[T] = self.loop.create_future()
+        self.post(function, lambda result: self._to_loop(_resolve, future, result))
+        return await future
+
+    def post(self, function: Callable[[Ledger], T], answer: Callable[[T | BaseException], None]) -> None:
+        """Queue a call from any thread."""
+        self._jobs.put(_Call(function, answer))  # type: ignore[arg-type]
+
+    def submit(self, submission: Submission, linger_s: float, done: Done) -> None:
+        """Queue a submission from any thread; ``done`` runs on the loop."""
+        self._jobs.put(_Submitted(submission, time.monotonic() + linger_s, done))
+
+    async def grown(self, beyond: int) -> Head:
+        if self._size <= beyond:
+            waiter: asyncio.Future[None] = self.loop.create_future()
+            self._waiters.append((beyond, waiter))
+            try:
+                await waiter
+            finally:
+                self._waiters = [item for item in self._waiters if item[1] is not waiter]
+        return await self.run(Ledger.head)
+
+    # On the store's thread.
+
+    def _main(self, opening: Callable[[], Ledger], opened: asyncio.Future[None]) -> None:
+        try:
+            self._ledger = opening()
+        except BaseException as error:  # it is raised in start()
+            self._to_loop(_resolve, opened, error)
+            return
+        self._size = self._ledger.size
+        self._to_loop(_resolve, opened, None)
+        stopping = False
+        while not stopping:
+            self._rejudge_while_idle()
+            job = self._jobs.get()
+            if isinstance(job, _Submitted):
+                stopping = self._run_group(job)
+            elif job is not None:
+                self._answer(job)
+            stopping = stopping or job is None
+        self._close()
+
+    def _close(self) -> None:
+        try:
+            self._ledger.close()
+        except FatalError:
+            # Whatever was promised is committed; only marks that WELCOME tells again can be missing.
+            log.exception("the store failed while closing")
+
+    def _rejudge_while_idle(self) -> None:
+        try:
+            while self._jobs.empty() and self._ledger.rejudge():
+                pass
+        except FatalError:
+            # Whoever asks next is told: every call meets the same database.
+            log.exception("the store failed while nobody was asking")
+
+    def _run_group(self, first: _Submitted) -> bool:
+        """Commit ``first`` with whoever comes in time; calls that come between run at once, before it.
+
+        Returns whether the word to stop came.
+        """
+        group, deadline, stopping = [first], first.deadline, False
+        while len(group) < MAX_GROUP and not stopping:
+            try:
+                job = self._jobs.get(timeout=max(deadline - time.monotonic(), 0))
+            except queue.Empty:
+                break
+            if isinstance(job, _Submitted):
+                group.append(job)
+                deadline = min(deadline, job.deadline)
+            elif job is not None:
+                self._answer(job)
+            stopping = job is None
+        self._commit(group)
+        return stopping
+
+    def _answer(self, call: _Call[object]) -> None:
+        try:
+            result: object = call.function(self._ledger)
+        except Exception as error:  # it is the caller's, whatever it is
+            result = error
+        call.answer(result)
+        self._tell_growth()
+
+    def _commit(self, group: list[_Submitted]) -> None:
+        outcomes: list[Outcome]
+        try:
+            outcomes = [*self._ledger.append([item.submission for item in group])]
+        except Exception as error:  # every one of the group is told
+            outcomes = [error] * len(group)
+        self._to_loop(_deliver, [item.done for item in group], outcomes)
+        self._tell_growth()
+
+    def _tell_growth(self) -> None:
+        if self._ledger.size > self._size:
+            self._to_loop(self._grow, self._ledger.size)
+
+    def _to_loop(self, function: Callable[..., None], *arguments: object) -> None:
+        try:
+            self.loop.call_soon_threadsafe(function, *arguments)
+        except RuntimeError:
+            # The loop was closed under us: nobody is left to be told, and what is committed stays committed.
+            return
+
+    # On the loop.
+
+    def _grow(self, size: int) -> None:
+        self._size = size
+        for beyond, waiter in self._waiters:
+            if size > beyond and not waiter.done():
+                waiter.set_result(None)
+
+
+def _resolve(future: asyncio.Future[T], result: T | BaseException) -> None:
+    if future.done():
+        return
+    if isinstance(result, BaseException):
+        future.set_exception(result)
+    else:
+        future.set_result(result)
+
+
+def _deliver(callbacks: list[Done], outcomes: list[Outcome]) -> None:
+    for done, outcome in zip(callbacks, outcomes, strict=True):
+        done(outcome)

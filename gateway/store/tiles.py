@@ -1,0 +1,53 @@
+"""The log's tree on disk: full tiles of leaf hashes and growing tiles above; proofs are read from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.core.merkle import HASH_SIZE, TILE_WIDTH, Frontier, Tile, grow_tiles
+from gateway.store.connection import Connection
+from gateway.store.entries import leaf_hashes
+
+_LEVEL_SHIFT = 48
+
+
+def append_leaves(connection: Connection, frontier: Frontier, leaves: Sequence[bytes]) -> Frontier:
+    """Write what these leaves complete; their entries are already in the database.
+
+    A tile of leaves is written once, when it is full: until then its leaves stand in ``entries`` anyway, so
+    a commit in a calm hour rewrites nothing here.
+    """
+    grown, writes = grow_tiles(frontier, leaves)
+    for write in writes:
+        span = write.span
+        key = span.level << _LEVEL_SHIFT | span.index
+        if span.level > 0:
+            connection.execute(
+                "INSERT INTO tiles VALUES (?, ?) "
+                "ON CONFLICT (id) DO UPDATE SET hashes = hashes || excluded.hashes",
+                (key, write.hashes),
+            )
+        elif span.stop == TILE_WIDTH:
+            begin = span.index * TILE_WIDTH
+            older = leaf_hashes(connection, begin, begin + span.start)
+            connection.execute("INSERT INTO tiles VALUES (?, ?)", (key, b"".join(older) + write.hashes))
+    return grown
+
+
+class StoredTiles:
+    """Reads tiles; a :data:`gateway.core.merkle.TileReader`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def __call__(self, tile: Tile) -> bytes:
+        row = self._connection.execute(
+            "SELECT hashes FROM tiles WHERE id = ?", (tile.level << _LEVEL_SHIFT | tile.index,)
+        ).fetchone()
+        if row is not None:
+            hashes: bytes = row[0]
+            return hashes[: tile.width * HASH_SIZE]
+        if tile.level > 0:
+            return b""
+        begin = tile.index * TILE_WIDTH
+        return b"".join(leaf_hashes(self._connection, begin, begin + tile.width))

@@ -1,0 +1,119 @@
+"""Objects that wait for a key: when one is proven, what its device signed is looked at again."""
+
+from __future__ import annotations
+
+from gateway.core.conflict import key_number, spend_of
+from gateway.core.submission import ObjectState
+from gateway.core.wallet.objects import BoundReceipt, Kind, decode_object
+from gateway.core.wallet.signature import verifies
+from gateway.core.wallet.snapshot import device_id
+from gateway.core.wallet.transaction import Transaction
+from gateway.store.connection import Connection
+from gateway.store.entries import read_entry, read_pack, unpack_bodies
+from gateway.store.group import Group
+from gateway.store.lookup import ObjectRow
+from gateway.store.spends import SpendKey
+
+RECEIPT_NONCE = -1
+"""Stands for the nonce of a waiting receipt."""
+
+ROUND = 64
+"""Objects looked at again in one commit: 64 verifications are about 3 ms."""
+
+
+def count_waiting(connection: Connection, spend: SpendKey) -> int:
+    """Unverified objects under one (sender, nonce)."""
+    row = connection.execute("SELECT COUNT(*) FROM waiting WHERE signer = ? AND nonce = ?", spend).fetchone()
+    count: int = row[0]
+    return count
+
+
+def read_body(connection: Connection, leaf: int, ordinal: int) -> bytes | None:
+    """One object's bytes; None when its entry was pruned."""
+    pack, found = read_pack(connection, leaf), read_entry(connection, leaf)
+    if pack is None or found is None:
+        return None
+    entry, first = found
+    return unpack_bodies(pack, entry.count)[ordinal - first]
+
+
+class Rejudge:
+    """Tries newly proven keys on what waited for them; owned by the store's thread.
+
+    Where it stands is on disk with each key, so a crash costs one round.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        rows = connection.execute("SELECT id, key, rejudged FROM keys WHERE rejudged IS NOT NULL ORDER BY id")
+        self._keys: dict[int, tuple[bytes, int]] = {row[0]: (row[1], row[2]) for row in rows}
+
+    @property
+    def is_due(self) -> bool:
+        return bool(self._keys)
+
+    def queue(self, key_id: int, key: bytes) -> bool:
+        """Inside the transaction that proves the key: whether anything waits for it."""
+        row = self._connection.execute(
+            "SELECT 1 FROM waiting WHERE signer = ? LIMIT 1", (key_number(key),)
+        ).fetchone()
+        if row is None:
+            return False
+        self._connection.execute("UPDATE keys SET rejudged = -1 WHERE id = ?", (key_id,))
+        self._keys[key_id] = (key, -1)
+        return True
+
+    def plan(self, group: Group) -> None:
+        """Stage the next round of the key proven longest ago."""
+        key_id, (key, done) = next(iter(self._keys.items()))
+        rows = self._connection.execute(
+            "SELECT ordinal FROM waiting WHERE signer = ? AND ordinal > ? ORDER BY ordinal LIMIT ?",
+            (key_number(key), done, ROUND),
+        ).fetchall()
+        for (ordinal,) in rows:
+            self._try(group, key_id, key, ordinal)
+        if len(rows) < ROUND:
+            del self._keys[key_id]
+            group.rejudged.append((None, key_id))
+        else:
+            self._keys[key_id] = (key, rows[-1][0])
+            group.rejudged.append((rows[-1][0], key_id))
+
+    def _try(self, group: Group, key_id: int, key: bytes, ordinal: int) -> None:
+        row: ObjectRow = self._connection.execute(
+            "SELECT ordinal, leaf, kind, state, hash, identity FROM objects WHERE ordinal = ?", (ordinal,)
+        ).fetchone()
+        body = read_body(self._connection, row[1], ordinal)
+        if body is None:
+            return  # pruned: it stays as it was judged
+        value = decode_object(body)
+        if isinstance(value, Transaction):
+            self._try_transaction(group, key_id, key, row, value, len(body))
+        elif isinstance(value, BoundReceipt):
+            self._try_receipt(group, key, row, value, len(body))
+
+    def _try_transaction(
+        self, group: Group, key_id: int, key: bytes, row: ObjectRow, value: Transaction, size: int
+    ) -> None:
+        spend = spend_of(value)
+        others = group.find([value.identity])[value.identity]
+        if spend is None or any(other[3] == ObjectState.VERIFIED for other in others):
+            return
+        if verifies(key, value.signature, value.signed_text):
+            group.change(row, ObjectState.VERIFIED, size)
+            group.spends.load([spend.key])
+            group.spends.stage(spend, row[0], key_id, row[1])
+        elif row[3] == ObjectState.UNVERIFIED:
+            group.change(row, ObjectState.INVALID, size)
+
+    def _try_receipt(self, group: Group, key: bytes, row: ObjectRow, value: BoundReceipt, size: int) -> None:
+        for other in group.find([value.identity]).get(value.identity, ()):
+            body = read_body(self._connection, other[1], other[0])
+            transaction = decode_object(body) if body is not None and other[2] == Kind.TRANSACTION else None
+            if not isinstance(transaction, Transaction) or transaction.receiver != device_id(key):
+                continue
+            text = value.receipt.signed_text(transaction.id)
+            stands = verifies(key, value.receipt.signature, text)
+            if stands or row[3] == ObjectState.UNVERIFIED:
+                group.change(row, ObjectState.VERIFIED if stands else ObjectState.INVALID, size)
+            return
