@@ -12,6 +12,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from gateway.clock import Clock
 from gateway.core.restart import Outcome, RestartDelay, outcome_of
@@ -64,13 +65,9 @@ class Supervisor:
             raise ValueError(f"two services named {name!r}")
         self._services[name] = Supervised(name, run, since=self._clock.monotonic())
 
-    def restart(self, name: str) -> bool:
-        """Run a waiting or halted service at once (a person acted). False when there is nothing to do."""
-        service = self._services[name]
-        if service.state not in (State.WAITING, State.HALTED):
-            return False
-        service.again.set()
-        return True
+    def restart(self, name: str) -> None:
+        """End the service if it runs, and run it (again) at once: a person acted. Raises KeyError."""
+        self._services[name].again.set()
 
     async def run(self) -> None:
         """Run all services until cancelled. Raises FatalError when one of them says the daemon must stop."""
@@ -86,7 +83,12 @@ class Supervisor:
             while True:
                 started = self._clock.monotonic()
                 self._enter(service, State.RUNNING, "")
-                await self._wait_after(service, await _failure_of(service), started)
+                error = await _failure_of(service)
+                if error is None:
+                    log.info("service restarts on request", extra={"service": service.name})
+                else:
+                    await self._wait_after(service, error, started)
+                service.again.clear()
         finally:
             self._enter(service, State.STOPPED, service.reason)
 
@@ -94,7 +96,6 @@ class Supervisor:
         outcome = outcome_of(error)
         if outcome is Outcome.STOP:
             raise error
-        service.again.clear()
         if outcome is Outcome.HALT:
             self._enter(service, State.HALTED, str(error))
             log.error("service halted", extra={"service": service.name, "reason": str(error)})
@@ -125,12 +126,29 @@ class Supervisor:
         service.state, service.reason, service.since = state, reason, self._clock.monotonic()
 
 
-async def _failure_of(service: Supervised) -> Exception:
+async def _failure_of(service: Supervised) -> Exception | None:
+    """Run the service until it fails; None where a person wants it run again instead."""
+    running = asyncio.ensure_future(service.run())
+    again = asyncio.ensure_future(service.again.wait())
     try:
-        await service.run()
+        await asyncio.wait({running, again}, return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():
+            return None
+    finally:
+        await _end(again, running)
+    try:
+        await running
+    except asyncio.CancelledError:  # not by us, who were waiting for it
+        return RuntimeError(f"service {service.name} cancelled itself")
     except Exception as error:  # the one place where any failure of a service is caught
         return error
     return RuntimeError(f"service {service.name} returned, but a service runs until it is cancelled")
+
+
+async def _end(*tasks: asyncio.Future[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _first(group: BaseExceptionGroup[FatalError]) -> FatalError:

@@ -82,9 +82,35 @@ async def test_what_needs_a_person_stays_down_until_a_person_acts(error: Excepti
         await asyncio.sleep(0)
     assert str(error) in supervisor.services["radio"].reason
     assert clock.slept == []
-    assert supervisor.restart("radio")
+    supervisor.restart("radio")
     await running.wait()
-    assert not supervisor.restart("radio")
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_running_service_is_run_again_on_request_and_that_is_no_failure() -> None:
+    clock = StillClock()
+    starts: asyncio.Queue[str] = asyncio.Queue()
+    ended = asyncio.Event()
+
+    async def service() -> None:
+        starts.put_nowait("started")
+        try:
+            await forever()
+        finally:
+            ended.set()
+
+    supervisor = Supervisor(clock, rng=random.Random(1))
+    supervisor.add("link", service)
+    task = asyncio.create_task(supervisor.run())
+    await starts.get()
+    supervisor.restart("link")
+    await starts.get()
+    assert ended.is_set()
+    assert supervisor.services["link"].restarts == 0
+    assert clock.slept == []
+    with pytest.raises(KeyError):
+        supervisor.restart("nothing")
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
@@ -106,19 +132,26 @@ async def test_a_fatal_failure_cancels_everything_and_comes_out() -> None:
     assert cancelled.is_set()
 
 
-async def test_a_service_that_returns_is_a_bug_and_is_restarted() -> None:
+async def returns() -> None:
+    return None
+
+
+async def cancels_itself() -> None:
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize(("odd", "word"), [(returns, "returned"), (cancels_itself, "cancelled itself")])
+async def test_a_service_that_just_ends_is_a_bug_and_is_restarted(
+    odd: Callable[[], Awaitable[None]], word: str
+) -> None:
     clock = StillClock()
-
-    async def returns() -> None:
-        return None
-
     supervisor = Supervisor(clock, rng=random.Random(1))
-    supervisor.add("odd", returns)
+    supervisor.add("odd", odd)
     task = asyncio.create_task(supervisor.run())
     while not clock.slept:
         await asyncio.sleep(0)
     assert supervisor.services["odd"].state is State.WAITING
-    assert "returned" in supervisor.services["odd"].reason
+    assert word in supervisor.services["odd"].reason
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
