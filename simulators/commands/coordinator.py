@@ -1,0 +1,110 @@
+"""``coordinator``: the reference coordinator as a process; prints where it listens as one JSON line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import ssl
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+
+from simulators.coordinator import Coordinator, Fault, parse_fault
+
+EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class _Address(click.ParamType[tuple[str, int]]):
+    name = "host:port"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, int]:
+        host, colon, port = str(value).rpartition(":")
+        if not colon or not port.isdigit():
+            self.fail("host:port expected, such as 127.0.0.1:0", param, ctx)
+        return host, int(port)
+
+
+class _FaultType(click.ParamType[Fault]):
+    name = "name[=value][:times][@gateway]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Fault:
+        try:
+            return parse_fault(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+@click.command()
+@click.option("--listen", type=_Address(), default="127.0.0.1:0", show_default=True, help="The WebSocket.")
+@click.option("--api", type=_Address(), default="127.0.0.1:0", show_default=True, help="HTTP and /sim.")
+@click.option(
+    "--db", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The store's file."
+)
+@click.option("--token-file", type=EXISTING, required=True, help="The admin token, on one line.")
+@click.option("--name", default="offgrid-coordinator", show_default=True, help="Name of the cosigning key.")
+@click.option("--tls-cert", type=EXISTING, help="Certificate chain, PEM; both listeners then speak TLS.")
+@click.option("--tls-key", type=EXISTING, help="Its private key, PEM.")
+@click.option("--tls-client-ca", type=EXISTING, help="The WebSocket wants a certificate from this CA.")
+@click.option(
+    "--fault", "faults", type=_FaultType(), multiple=True, help="See simulators/coordinator/faults.py."
+)
+@click.option("--acks-only", is_flag=True, help="Verifies and keeps nothing; for benchmarks.")
+def command(
+    *,
+    listen: tuple[str, int],
+    api: tuple[str, int],
+    db: Path,
+    token_file: Path,
+    name: str,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    tls_client_ca: Path | None,
+    faults: tuple[Fault, ...],
+    acks_only: bool,
+) -> None:
+    """Takes, verifies and cosigns the logs of gateways until it is told to stop."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    coordinator = Coordinator(
+        db=db,
+        token=token_file.read_text().strip(),
+        listen=listen,
+        api=api,
+        name=name,
+        verify=not acks_only,
+        faults=faults,
+        tls=_tls(tls_cert, tls_key, tls_client_ca),
+        api_tls=_tls(tls_cert, tls_key, None),
+    )
+    asyncio.run(_serve(coordinator))
+
+
+async def _serve(coordinator: Coordinator) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(coordinator)
+        ready = {
+            "ws_url": coordinator.ws_url,
+            "api_url": coordinator.api_url,
+            "coordinator_key": coordinator.vkey,
+        }
+        click.echo(json.dumps(ready))
+        await stop.wait()
+
+
+def _tls(cert: Path | None, key: Path | None, client_ca: Path | None) -> ssl.SSLContext | None:
+    if cert is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(cert, key)
+    if client_ca:
+        context.load_verify_locations(client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context

@@ -1,0 +1,204 @@
+"""One link's protocol, without its socket: messages in, arrays out, docs/protocol/sync.md.
+
+    before HELLO   HELLO → WELCOME, CATCHUP, FORK or REJECT
+    after WELCOME  OFFER → WANT, ENTRIES, COMMIT → ACK or NEED_HASHES, HASHES → MISSING or ACK, OBJECTS → ACK
+    after either   HEARTBEAT → TIME, FETCH → BODIES, BODIES
+    closed         anything, unread
+
+What is out of place or out of form ends the session with REJECT `protocol`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from concurrent.futures import Future
+from hashlib import sha256
+
+from simulators.coordinator import wire
+from simulators.coordinator.acks import TrustedLog
+from simulators.coordinator.authority import Authority
+from simulators.coordinator.log import Forked, VerifiedLog, root_at
+from simulators.coordinator.records import Admission, Fork, Gateway, Origin
+from simulators.textbook.cbor import Malformed, encode
+from simulators.textbook.merkle import EMPTY_ROOT
+from simulators.textbook.notes import Checkpoint, NoteKey, verified
+from simulators.textbook.objects import object_hash
+from simulators.textbook.signing import LINK_GATEWAY, labelled, verifies
+
+Array = list[object]
+
+MAX_FETCHES = 16
+"""FETCHes of ours without BODIES; a further one is refused."""
+
+
+class Rejected(Exception):
+    """The gateway is told why by a code, and the link is closed."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+class Session:
+    """Lives on the coordinator's working thread; `nonce` (32 random bytes) is its challenge."""
+
+    def __init__(self, authority: Authority, nonce: bytes, on_expel: Callable[[Array], None]) -> None:
+        self.nonce = nonce
+        self.gateway: str | None = None
+        self.closed = False
+        self._authority = authority
+        self._on_expel = on_expel
+        self._log: VerifiedLog | TrustedLog | None = None
+        self._fetches: dict[int, tuple[tuple[bytes, ...], Future[list[bytes | None]]]] = {}
+        self._next_fetch = 0
+
+    def challenge(self) -> Array:
+        key = self._authority.public_key
+        return [wire.CHALLENGE, self.nonce, key, self._authority.now_ms()]
+
+    def receive(self, data: bytes) -> list[Array]:
+        """Answers to one message; `closed` afterwards where the last of them ends the link."""
+        if self.closed:
+            return []
+        try:
+            return self._take(wire.read(data))
+        except Malformed as breach:
+            self._authority.breaches += 1
+            return self._close([wire.REJECT, "protocol", _short(str(breach))])
+        except Rejected as rejected:
+            return self._close([wire.REJECT, rejected.code, _short(rejected.text)])
+        except Forked as forked:
+            fork = forked.fork
+            return self._close([wire.FORK, fork.a, fork.b, fork.size, fork.root])
+
+    def expel(self, code: str, text: str) -> None:
+        """Ends the session from outside."""
+        self.closed = True
+        self._on_expel([wire.REJECT, code, _short(text)])
+
+    def fetch(self, hashes: tuple[bytes, ...]) -> tuple[Array, Future[list[bytes | None]]]:
+        """A FETCH to send, and what comes of it; raises `Malformed` where too many are open."""
+        if len(self._fetches) >= MAX_FETCHES:
+            raise Malformed("too many fetches are open")
+        self._next_fetch += 1
+        answer: Future[list[bytes | None]] = Future()
+        self._fetches[self._next_fetch] = hashes, answer
+        return [wire.FETCH, self._next_fetch, list(hashes)], answer
+
+    def _close(self, last: Array) -> list[Array]:
+        self.closed = True
+        return [last]
+
+    def _take(self, message: wire.Message) -> list[Array]:
+        if self.gateway is None:
+            if not isinstance(message, wire.Hello):
+                raise Malformed("the first message is HELLO")
+            return [self._hello(message)]
+        told = self._authority.heard(self.gateway)
+        match message:
+            case wire.Heartbeat():
+                told.facts.update(message.told)
+                return [[wire.TIME, self._authority.now_ms()]]
+            case wire.Fetch():
+                held = self._authority.store.bodies(message.hashes)
+                return [[wire.BODIES, message.id, [held.get(one) for one in message.hashes]]]
+            case wire.Bodies():
+                self._bodies(message)
+                return []
+            case wire.Hello():
+                raise Malformed("a second HELLO")
+        if self._log is None:
+            raise Malformed("nothing is taken after CATCHUP")
+        return self._log.take(message)
+
+    def _hello(self, hello: wire.Hello) -> Array:
+        authority = self._authority
+        gateway = authority.store.gateway(hello.gateway)
+        if gateway is None or gateway.key != hello.key:
+            raise Rejected("not_registered", "this key is not registered under this id")
+        self._check_signature(hello)
+        head = self._head(hello)
+        if gateway.quarantined:
+            raise Rejected("quarantined", gateway.quarantined)
+        if authority.store.admit(gateway.id, hello.instance, authority.now_ms()) is Admission.CLONE:
+            why = "an instance that another had replaced came back: two devices use this key"
+            authority.quarantine(gateway.id, why)
+            raise Rejected("clone", why)
+        self.gateway = gateway.id
+        authority.enter(gateway.id, self)
+        return self._open(hello, gateway, head)
+
+    def _check_signature(self, hello: wire.Hello) -> None:
+        checkpoint = sha256(hello.checkpoint or b"").digest()
+        fields = [
+            self.nonce,
+            hello.nonce,
+            hello.origin,
+            self._authority.public_key,
+            hello.instance,
+            checkpoint,
+        ]
+        if not verifies(hello.key, labelled(LINK_GATEWAY, encode(fields)), hello.signature):
+            raise Rejected("bad_signature", "HELLO is not signed by the registered key")
+
+    def _head(self, hello: wire.Hello) -> Checkpoint:
+        if not re.fullmatch(rf"offgrid/{re.escape(hello.gateway)}/[1-9][0-9]{{0,9}}", hello.origin):
+            raise Malformed("the origin is not one of this gateway")
+        if hello.checkpoint is None:
+            return Checkpoint(hello.origin, 0, EMPTY_ROOT)
+        try:
+            return verified(hello.checkpoint, NoteKey(hello.origin, hello.key))
+        except Malformed as error:
+            raise Rejected("bad_signature", f"checkpoint: {error}") from error
+
+    def _open(self, hello: wire.Hello, gateway: Gateway, head: Checkpoint) -> Array:
+        authority = self._authority
+        origin = authority.store.origin(hello.origin, gateway.id)
+        if origin.fork:
+            raise Forked(origin.fork)
+        if authority.verify:
+            self._compare(origin, gateway.key, head, hello.checkpoint)
+        size, time = origin.range.size, authority.now_ms()
+        if authority.faults.take("wrong-size", gateway.id):
+            size += 1
+        fields = (hello.nonce, hello.origin, hello.key, hello.instance, size, time)
+        signature = authority.sign_opening(self.nonce, *fields)
+        if head.size < size:
+            return [wire.CATCHUP, size, origin.cosigned, time, signature]
+        log = VerifiedLog if authority.verify else TrustedLog
+        self._log = log(authority, origin, NoteKey(hello.origin, hello.key), self.nonce)
+        return [wire.WELCOME, size, origin.cosigned, time, signature]
+
+    def _compare(self, origin: Origin, key: bytes, head: Checkpoint, note: bytes | None) -> None:
+        """A head within what is held must be ours; one beyond is kept until its entries are here."""
+        if note is None:
+            return
+        authority = self._authority
+        if head.size > origin.range.size:
+            kept = authority.store.claim(origin, head.size, note)
+            other = verified(kept, NoteKey(origin.name, key))
+            if other.root != head.root:
+                self._fork(origin, Fork(note, kept, head.size, other.root))
+            return
+        root = root_at(authority.store, origin, head.size)
+        if root != head.root:
+            self._fork(origin, Fork(note, origin.note or note, head.size, root))
+
+    def _fork(self, origin: Origin, fork: Fork) -> None:
+        self._authority.store.keep_fork(origin, fork, self._authority.now_ms(), bars=True)
+        raise Forked(fork)
+
+    def _bodies(self, message: wire.Bodies) -> None:
+        hashes, answer = self._fetches.pop(message.id, ((), None))
+        if answer is None or len(hashes) != len(message.bodies):
+            raise Malformed("BODIES that nobody asked for")
+        for wanted, body in zip(hashes, message.bodies, strict=True):
+            if body is not None and object_hash(body) != wanted:
+                raise Malformed("a body of another hash")
+        answer.set_result(list(message.bodies))
+
+
+def _short(text: str) -> str:
+    return text.encode()[:200].decode(errors="ignore")
