@@ -143,13 +143,19 @@ class Concentrator:
 
     async def vitals(self) -> Vitals:
         """One look for the watchdog."""
+        asked_s = self._clock.monotonic()
         look = health.vitals(self._registers, self._settings.board)
         version, agc_status, intact, raw = await self._run(look)
         at_s = self._clock.monotonic()
         counter_us = self._counter.widen(raw)
         self._anchor = (at_s, counter_us)
         return Vitals(
-            at_s=at_s, version=version, agc_status=agc_status, counter_us=counter_us, configured=intact
+            at_s=at_s,
+            took_s=at_s - asked_s,
+            version=version,
+            agc_status=agc_status,
+            counter_us=counter_us,
+            configured=intact,
         )
 
     async def program(self, emission: Emission, start_us: int) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -90,8 +90,8 @@ class Sx1301Driver:
         log.info("%s: %s", self._name, self._note)
         self._start_sending(self._concentrator)
         self._tasks = [
-            asyncio.create_task(self._guard(self._poll(self._concentrator)), name=f"{self._name} poll"),
-            asyncio.create_task(self._guard(self._watch(self._concentrator)), name=f"{self._name} watch"),
+            asyncio.create_task(self._guard(self._poll, self._concentrator), name=f"{self._name} poll"),
+            asyncio.create_task(self._guard(self._watch, self._concentrator), name=f"{self._name} watch"),
         ]
         return self
 
@@ -114,10 +114,10 @@ class Sx1301Driver:
         warnings = concentrator.calibration.warnings if concentrator.calibration else ()
         return "; ".join((text, *warnings))
 
-    async def _guard(self, work: Any) -> None:
+    async def _guard(self, work: Callable[[Concentrator], Awaitable[None]], chip: Concentrator) -> None:
         """A task of ours: its end is the driver's failure, told through ``frames()``."""
         try:
-            await work
+            await work(chip)
         except DriverLost as error:
             self._fail(error)
         except Exception as error:  # a bug of ours must end in a restart, not in silence
@@ -239,7 +239,7 @@ class Sx1301Driver:
         return await self._transmitter.transmit(concentrator, request)
 
     def _start_sending(self, concentrator: Concentrator) -> None:
-        work = self._guard(self._transmitter.run(concentrator))
+        work = self._guard(self._transmitter.run, concentrator)
         self._sender = asyncio.create_task(work, name=f"{self._name} transmit")
 
     async def _stop_sending(self, reason: str) -> None:

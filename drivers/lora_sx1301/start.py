@@ -24,6 +24,7 @@ MIX_GAINS = range(8, 16)  # mixer gains that calibration finds offsets for
 PPM_OFFSET = 0x60
 FSK_SYNC_WORD = 0xC194C1
 MAX_GAINS = 16
+LOAD_TRIES = 5  # a bit error in 10^5 spoils three loads of four
 
 
 class StartFailure(Exception):
@@ -177,16 +178,20 @@ def _load(registers: Registers, mcu: int, image: bytes, name: str) -> Steps[None
     """Write an image into an MCU held in reset, read it back, hand the memory over to the MCU."""
     yield from registers.write(reg.MCU_RESET[mcu], 1)
     yield from registers.write(reg.MCU_MUX[mcu], 0)
-    yield from registers.write(reg.MCU_PROM_ADDR, 0)
-    yield from registers.write_burst(reg.MCU_PROM, image)
-    yield from registers.read(reg.MCU_PROM)  # the first read after a write is stale
-    back = yield from registers.read_burst(reg.MCU_PROM, len(image))
-    if back != image:
+    wrong = 0
+    for _ in range(LOAD_TRIES):
+        yield from registers.write(reg.MCU_PROM_ADDR, 0)
+        yield from registers.write_burst(reg.MCU_PROM, image)
+        yield from registers.read(reg.MCU_PROM)  # the first read after a write is stale
+        back = yield from registers.read_burst(reg.MCU_PROM, len(image))
         wrong = sum(a != b for a, b in zip(back, image, strict=True))
-        raise StartFailure(
-            "spi", f"{name} firmware reads back wrong in {wrong} of {len(image)} bytes: noisy SPI"
-        )
-    yield from registers.write(reg.MCU_MUX[mcu], 1)
+        if not wrong:
+            yield from registers.write(reg.MCU_MUX[mcu], 1)
+            return
+    raise StartFailure(
+        "spi",
+        f"{name} firmware reads back wrong in {wrong} of {len(image)} bytes, {LOAD_TRIES} times: noisy SPI",
+    )
 
 
 def _calibrate(registers: Registers, board: Board, image: bytes) -> Steps[Calibration]:

@@ -22,6 +22,7 @@ from drivers.lora_sx1301.schedule import LEAD_US, Place, Schedule
 from drivers.lora_sx1301.send import Emission, LoraModulation
 from drivers.lora_sx1301.settings import Settings
 
+ASAP_TRIES = 3
 END_CHECKS = 10  # looks at TX_STATUS, 2 ms apart, after an emission should have ended
 
 
@@ -50,16 +51,26 @@ class TransmitQueue:
     async def transmit(self, concentrator: Concentrator, request: TxRequest) -> TxReceipt:
         """Send one frame; returns when it has left. Raises :class:`TransmitRefused`."""
         try:
-            waiting = self._admit(concentrator, request)
-            try:
-                receipt = await waiting.outcome
-            finally:
-                self._withdraw(waiting)
+            receipt = await self._place_and_wait(concentrator, request)
         except TransmitRefused as refusal:
             self.outcomes[refusal.reason] += 1
             raise
         self.outcomes["sent"] += 1
         return receipt
+
+    async def _place_and_wait(self, concentrator: Concentrator, request: TxRequest) -> TxReceipt:
+        """One place; a few where any time will do and the host was too slow to arm it."""
+        tries = ASAP_TRIES if request.lora is not None and request.lora.counter_us is None else 1
+        while True:
+            waiting = self._admit(concentrator, request)
+            tries -= 1
+            try:
+                return await waiting.outcome
+            except TransmitRefused as refusal:
+                if refusal.reason != "too_late" or not tries:
+                    raise
+            finally:
+                self._withdraw(waiting)
 
     def _admit(self, concentrator: Concentrator, request: TxRequest) -> Waiting:
         """All rules, changing nothing until the last has passed."""

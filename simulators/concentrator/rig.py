@@ -43,7 +43,7 @@ class Rig:
         }
 
     def hear(self, payload: bytes, *, frequency_hz: int = 868_100_000, **more: Any) -> int:
-        """A frame's end is at the antenna now; the chip's counter at that moment. Raises if it is not heard."""
+        """A frame ends at the antenna now; the chip's counter at that moment. Raises if it is not heard."""
         with self.server.lock:
             at_us = self.clock.micros()
             reason = self.chip.hear(Uplink(frequency_hz=frequency_hz, payload=payload, **more), at_us)
