@@ -92,7 +92,8 @@ def _answer(config: Config, name: str, arguments: dict[str, Any]) -> Any:
 
 
 async def _from_file(config: Config, name: str, arguments: dict[str, Any]) -> Any:
-    from gateway.app import log_commands, store_settings
+    from gateway.app.commands import log_commands
+    from gateway.app.settings import store_settings
     from gateway.keys import load_identity
     from gateway.store import Store
 

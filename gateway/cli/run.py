@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import click
 
 from gateway.cli.options import config_option
+from gateway.config import load
+from gateway.services import logs
 
 
 @click.command("run")
@@ -16,6 +19,8 @@ def command(config_path: Path) -> None:
 
     Exits with 0 when it was told to stop, 1 when it cannot go on, 2 when the configuration is wrong.
     """
-    from gateway.app import main
+    config = load(config_path)
+    logs.configure(config.logging.level, config.logging.format)
+    from gateway.app.plan import run  # what is wrong with the configuration was told without waiting for this
 
-    main(config_path)
+    asyncio.run(run(config_path, config))

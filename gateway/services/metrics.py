@@ -309,7 +309,7 @@ _SYNC_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
 _SYNC_HELP = "Seconds from the first unacked entry offered to the ack that covers it"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Latest(Collector):
     """Gives Prometheus the vitals that were read for this very page."""
 

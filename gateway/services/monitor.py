@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from drivers.base import DriverStats
 from gateway.clock import Clock
@@ -82,7 +82,8 @@ class Monitor:
     async def _read(self, now: float) -> Vitals:
         sources = self._sources
         store = await self._store(now)
-        parts, link, stamp = sources.parts(), sources.link(), sources.now()
+        parts, stamp = sources.parts(), sources.now()
+        link = _halted(sources.link(), parts)
         radios = {
             name: RadioVitals(works=works(parts[name], stats), stats=stats)
             for name, stats in sources.radios().items()
@@ -114,6 +115,14 @@ class Monitor:
             disk_floor=sources.disk_floor,
             refuses=f"{free >> 20} MiB of disk free, {sources.disk_floor >> 20} must stay" if low else None,
         )
+
+
+def _halted(link: LinkVitals, parts: Mapping[str, Part]) -> LinkVitals:
+    """A link that could not even be built, for want of a key, waits for a person as one that was told off."""
+    part = parts.get("link")
+    if part is None or part.state != "halted" or link.halted is not None:
+        return link
+    return replace(link, halted=part.reason)
 
 
 def _http_alone(parts: Mapping[str, Part]) -> dict[str, bool]:

@@ -40,6 +40,7 @@ class Served:
         self.counts: list[int] = []
         self.ready: asyncio.Future[Address] = asyncio.get_running_loop().create_future()
         self.site = Site(
+            name="test",
             host="127.0.0.1",
             port=0,
             routes=ROUTES,
@@ -160,7 +161,7 @@ async def test_a_taken_port_waits_for_a_person_and_says_which() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(NeedsPerson, match=f"{port}.*stop the other server"):
-            await serve(Site(host="127.0.0.1", port=port, routes={}))
+            await serve(Site(name="test", host="127.0.0.1", port=port, routes={}))
 
 
 async def test_a_compressed_body_is_not_inflated() -> None:

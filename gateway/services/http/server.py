@@ -43,6 +43,7 @@ class Site:
     """What a server serves: (method, path) → answer. ``counted`` is told status and seconds of every request
     whose path is not among ``probes``: a probe that says no is not an error of the gateway's."""
 
+    name: str
     host: str
     port: int
     routes: Mapping[tuple[str, str], Respond]
@@ -53,7 +54,7 @@ class Site:
 
 
 async def serve(site: Site) -> None:
-    """Serve until cancelled, then finish what runs. ``site.opened`` is told the address.
+    """Serve until cancelled, then finish what runs. ``site.opened`` is told where it listens.
 
     Raises NeedsPerson where the port is taken or forbidden, and OSError where the address is not up yet.
     """
@@ -69,7 +70,7 @@ async def serve(site: Site) -> None:
     try:
         async with await _listen(site, runner) as listener:
             host, port = listener.sockets[0].getsockname()[:2]
-            log.info("serving HTTP", extra={"address": f"{host}:{port}"})
+            log.info("listening", extra={"server": site.name, "address": f"{host}:{port}"})
             site.opened(host, port)
             await asyncio.Event().wait()
     finally:

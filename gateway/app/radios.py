@@ -1,0 +1,88 @@
+"""A radio as a service: its driver is loaded, opened and heard; one that cannot be halts only itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from drivers.base import Driver, DriverStats, Receiver
+from drivers.errors import DriverConfigError
+from drivers.registry import load_driver
+from gateway.config import Config, RadioSetup, radio_setups
+from gateway.core.lora.link import LoraLink
+from gateway.core.lora.reassembly import ReassemblyLimits
+from gateway.core.lora.regions import REGIONS
+from gateway.services import frame_intake
+from gateway.services.lora_intake import LoraIntake, LoraRadio
+from gateway.services.metrics import Metrics
+from gateway.services.reception import Reception
+from gateway.services.supervision import Service
+from gateway.systemclock import SystemClock
+
+LORA = "lora_"
+"""Drivers whose names begin so hear LoRa frames, for the LoRa link; each frame of others is a message."""
+
+LORA_LINGER_S = 0.25
+OTHER_LINGER_S = 0.002
+
+
+class Radios:
+    """Every configured radio. Drivers come and go with their services; their figures stay readable."""
+
+    def __init__(self, config: Config, reception: Reception, metrics: Metrics, clock: SystemClock) -> None:
+        self._config = config
+        self._reception = reception
+        self._metrics = metrics
+        self._clock = clock
+        self._drivers: dict[str, Driver] = {}
+        self._setups = radio_setups(config)
+        self._links = {setup.name: self._link() for setup in self._setups if setup.driver.startswith(LORA)}
+
+    def services(self) -> Mapping[str, Service]:
+        """By the radio's name."""
+        return {setup.name: self._service(setup) for setup in self._setups}
+
+    def stats(self) -> Mapping[str, DriverStats]:
+        """Of every radio, also of one whose driver could not be loaded."""
+        return {
+            setup.name: self._drivers[setup.name].stats() if setup.name in self._drivers else DriverStats()
+            for setup in self._setups
+        }
+
+    def link_counts(self) -> Mapping[str, Mapping[str, int]]:
+        """What the LoRa links counted since the daemon started."""
+        return {name: dict(link.counts) for name, link in self._links.items()}
+
+    def _service(self, setup: RadioSetup) -> Service:
+        async def run() -> None:
+            driver = load_driver(setup.driver)(setup.name, setup.settings, clock=self._clock)
+            self._drivers[setup.name] = driver
+            if not isinstance(driver, Receiver):
+                raise DriverConfigError(
+                    f"driver {setup.driver!r} hears nothing", fix="name one that receives"
+                )
+            await self._listen(setup.name, driver)
+
+        return run
+
+    async def _listen(self, name: str, driver: Receiver) -> None:
+        link = self._links.get(name)
+        if link is None:
+            submit = self._reception.submit(name, OTHER_LINGER_S)
+            await frame_intake.take(driver, submit, self._metrics.heard)
+            return
+        submit = self._reception.submit(name, LORA_LINGER_S)
+        radio = cast("LoraRadio", driver)
+        await LoraIntake(name, radio, link, submit, clock=self._clock).run()
+
+    def _link(self) -> LoraLink:
+        lora, limits = self._config.lora, self._config.limits
+        region = None if lora is None or lora.region is None else REGIONS[lora.region]
+        return LoraLink(
+            region,
+            limits=ReassemblyLimits(
+                transfers=limits.radio.pending_reassemblies,
+                transfers_per_peer=limits.peer.pending_reassemblies,
+            ),
+            power_dbm=14.0 if lora is None else lora.tx_power,
+        )
