@@ -245,6 +245,7 @@ class Conversation:
         asked_s, self._asked_s = self._asked_s, None
         if asked_s is None:
             return  # said twice
+        self._figures.heartbeats += self._open.is_set()
         round_trip_s = self._now() - asked_s
         self._figures.round_trip_s = round_trip_s
         self._around.timekeeper.hear(unix_ms, TimeQuality.AGREED, round_trip_s=round_trip_s)

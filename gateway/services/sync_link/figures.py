@@ -22,6 +22,8 @@ class LinkFigures:
     attempts: int = 0
     connects: int = 0
     acks: int = 0
+    acked_size: int = 0  # since the daemon started
+    heartbeats: int = 0  # answered
     rx_bytes: int = 0
     tx_bytes: int = 0
     faults: Counter[str] = field(default_factory=Counter)
@@ -59,6 +61,7 @@ class LinkFigures:
     def acked(self, size: int, now_s: float, observe: Callable[[float], None]) -> None:
         """``observe`` is told the seconds from the first offer of what this ACK covers."""
         self.acks += 1
+        self.acked_size = size
         self.acked_at_s = now_s
         covered = [self._offers.popleft()[1] for end, _ in tuple(self._offers) if end <= size]
         if covered:

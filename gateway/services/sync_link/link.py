@@ -8,6 +8,7 @@ import random
 import secrets
 import socket as sockets
 import ssl
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -45,7 +46,10 @@ _NOTSENT_BYTES = 16 << 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkSettings:
-    """``url`` is ws or wss; ``tls`` belongs to wss and is None for ws. Durations in seconds."""
+    """``url`` is ws or wss; ``tls`` belongs to wss and is None for ws. Durations in seconds.
+
+    Growth of the log is gathered for ``gather_s`` before it is offered, so that a batch has company.
+    """
 
     url: str
     tls: ssl.SSLContext | None = None
@@ -54,6 +58,10 @@ class LinkSettings:
     gather_s: float = 0.2
     max_entries: int = 256
     max_bytes: int = 1 << 20
+
+    def __post_init__(self) -> None:
+        if self.url.startswith("wss:") != (self.tls is not None):
+            raise ValueError(f"{self.url}: a TLS context belongs to wss, and to nothing else")
 
 
 class SyncLink:
@@ -186,9 +194,11 @@ class _Opened:
 
 
 def _tune(socket: ClientConnection) -> None:
-    raw = socket.transport.get_extra_info("socket")
-    raw.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_USER_TIMEOUT, _TCP_USER_TIMEOUT_MS)
-    raw.setsockopt(sockets.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, _NOTSENT_BYTES)
+    """Elsewhere than on Linux the watch alone finds a dead link, later where a large batch is on its way."""
+    if sys.platform == "linux":
+        raw = socket.transport.get_extra_info("socket")
+        raw.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_USER_TIMEOUT, _TCP_USER_TIMEOUT_MS)
+        raw.setsockopt(sockets.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, _NOTSENT_BYTES)
 
 
 def _standing(head: Head) -> Standing:
