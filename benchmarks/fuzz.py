@@ -19,8 +19,15 @@ from random import Random
 
 from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
 
+from drivers.lora_gwmp.wire import GwmpError
+from drivers.lora_gwmp.wire import decode as decode_datagram
 from gateway.core import cbor
 from gateway.core.cbor import CborError
+from gateway.core.lora.frames import Data, FrameError, Poll, split, xid_of
+from gateway.core.lora.frames import decode_uplink as decode_link_frame
+from gateway.core.lora.link import LoraLink, Message
+from gateway.core.lora.regions import REGIONS
+from gateway.core.lora.windows import Heard
 from gateway.core.message.uplink import decode_uplink
 from gateway.core.message.wallet_json import decode_snapshot
 from gateway.core.refusal import Refused
@@ -302,7 +309,93 @@ def _object(frame: bytes) -> object:
     return value
 
 
+def _gwmp_samples() -> Sequence[bytes]:
+    heard = {
+        "tmst": 3512348611,
+        "chan": 2,
+        "rfch": 0,
+        "freq": 868.3,
+        "stat": 1,
+        "modu": "LORA",
+        "datr": "SF7BW125",
+        "codr": "4/5",
+        "rssi": -35,
+        "lsnr": 5.1,
+        "size": 9,
+        "data": "4IEKCwwNAAF4",
+    }
+    fsk = {"tmst": 1, "freq": 868.8, "modu": "FSK", "datr": 50000, "rssi": -75, "size": 2, "data": "VEU="}
+    stat = {
+        "time": "2014-01-12 08:59:28 GMT",
+        "rxnb": 2,
+        "rxok": 2,
+        "rxfw": 2,
+        "ackr": 100.0,
+        "dwnb": 2,
+        "txnb": 2,
+    }
+    down = {
+        "imme": False,
+        "tmst": 7,
+        "freq": 869.525,
+        "powe": 14,
+        "modu": "LORA",
+        "datr": "SF9BW125",
+        "codr": "4/5",
+        "ipol": True,
+        "size": 2,
+        "data": "4BI=",
+    }
+    eui = bytes.fromhex("b827ebfffe010203")
+    bodies = ({"rxpk": [heard]}, {"rxpk": [heard, fsk] * 4, "stat": stat}, {"stat": stat})
+    return [
+        *(b"\x02\x12\x34\x00" + eui + json.dumps(body).encode() for body in bodies),
+        b"\x02\x12\x34\x01",
+        b"\x02\x12\x34\x02" + eui,
+        b"\x02\x12\x34\x03" + json.dumps({"txpk": down}).encode(),
+        b"\x02\x12\x34\x05" + eui + b'{"txpk_ack":{"error":"TOO_LATE"}}',
+    ]
+
+
+def _link_samples() -> Sequence[bytes]:
+    random = Random(7)
+    frames = [Poll(b"gone").to_bytes(), Data(xid_of(b"whole"), 0, 1, b"whole", True).to_bytes()]
+    for size in (100, 700, 3000):
+        message = random.randbytes(size)
+        chunks = split(message, 247)
+        frames += [Data(xid_of(message), i, len(chunks), c, True).to_bytes() for i, c in enumerate(chunks)]
+        frames += [Poll(xid_of(message), part).to_bytes() for part in (0, 1)]
+    return frames
+
+
+class _Link:
+    """A whole link under frames from the air: joined, answered, acknowledged, a frame each 20 ms."""
+
+    def __init__(self) -> None:
+        self._link = LoraLink(REGIONS["EU868"])
+        self._now = 0.0
+
+    def take(self, frame: bytes) -> None:
+        self._now += 0.02
+        heard = Heard(
+            concentrator="c",
+            peer="c",
+            counter_us=round(self._now * 1e6),
+            frequency_hz=868_100_000,
+            spreading_factor=7,
+            bandwidth_hz=125_000,
+            snr_db=5.0,
+            at=self._now,
+        )
+        for event in (*self._link.receive(frame, heard, self._now), *self._link.due(self._now)):
+            if isinstance(event, Message):
+                self._link.answer(event.context, event.content[:700] or b"answer", self._now)
+        decode_link_frame(frame)
+
+
 TARGETS = {
+    "gwmp": Target(_gwmp_samples, decode_datagram, (GwmpError,)),
+    "link": Target(_link_samples, _Link().take, (FrameError,)),
     "cbor": Target(_cbor_samples, _uplink, (Refused,)),
     "json": Target(_json_samples, _envelope, (Refused,)),
     "object": Target(_object_samples, _object, (CborError,)),

@@ -36,7 +36,7 @@ class FrameQueue:
         return True
 
     def close(self) -> None:
-        """We close: ``frames()`` ends, and what still waits is dropped."""
+        """We close: ``frames()`` hands out what waits, then ends."""
         self._closed = True
         self._news.set()
 
@@ -50,9 +50,11 @@ class FrameQueue:
         if self._taken:
             raise RuntimeError("frames() may be iterated once per opening")
         self._taken = True
-        while not self._closed:
+        while True:
             if self._frames:
                 yield self._frames.popleft()
+            elif self._closed:
+                return
             elif self._lost is not None:
                 raise self._lost
             else:

@@ -121,7 +121,7 @@ class GwmpDriver:
         transport, self._transport = self._transport, None
         for pending in self._pending.values():
             if not pending.answer.done():
-                pending.answer.set_exception(DriverLost(f"{self.name} was closed"))
+                pending.answer.set_exception(TransmitRefused("no_route", "closed before a TX_ACK came"))
         if transport is not None:
             transport.close()
             await self._socket_closed.wait()  # else the next opening may find the port still taken
@@ -151,8 +151,8 @@ class GwmpDriver:
         Without ``reply_to`` it goes to the only reachable forwarder there is. When no TX_ACK comes in time
         the receipt says ``confirmed=False``: the datagram or its answer was lost, or the forwarder never
         sends any.
-        Raises :class:`TransmitRefused` (the forwarder's word, ``no_route``, ``size``, ``unsupported``,
-        ``queue_full``) and :class:`DriverLost` when the socket is closed.
+        Raises :class:`TransmitRefused`: the forwarder's word, ``no_route``, ``size``, ``unsupported`` or
+        ``queue_full``.
         """
         try:
             receipt = await self._transmit(request)
@@ -164,7 +164,7 @@ class GwmpDriver:
 
     async def _transmit(self, request: TxRequest) -> TxReceipt:
         if self._transport is None:
-            raise DriverLost(f"{self.name} is closed")
+            raise TransmitRefused("no_route", f"{self.name} is closed")
         if request.lora is None:
             raise TransmitRefused("unsupported", "only LoRa downlinks can be sent")
         if not 0 < len(request.payload) <= MAX_PAYLOAD:

@@ -18,7 +18,7 @@ from gateway.errors import FatalError
 log = logging.getLogger(__name__)
 
 MAX_SUBMITTED = 64  # messages with the recorder at once; above that frames wait in the driver's bounded queue
-TX_TIMEOUT_S = 5.0
+TX_TIMEOUT_S = 30.0  # a driver may hold a frame until its instant: the end of the common window at most
 MAX_AGE_S = 30.0  # of a frame; more means that the wall clock stepped
 
 Submit = Callable[[bytes, str, str], Awaitable[bytes]]

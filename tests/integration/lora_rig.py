@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
+from drivers.errors import DriverLost
 from drivers.lora_gwmp import GwmpDriver
 from gateway.core.lora.link import LoraLink
 from gateway.core.lora.regions import REGIONS, Region
@@ -70,6 +71,7 @@ class Rig:
     ether: Ether
     random: Random
     submitted: list[bytes]
+    service: asyncio.Task[None]
 
     def forwarder(self, number: int = 1, **settings: object) -> SimForwarder:
         eui = bytes.fromhex("b827ebfffe00") + number.to_bytes(2, "big")
@@ -115,10 +117,10 @@ async def lora_rig(
     service = asyncio.create_task(intake.run(), name="intake")
     try:
         await listening(driver)
-        yield Rig(driver, link, intake, ether, random, submitted)
+        yield Rig(driver, link, intake, ether, random, submitted, service)
     finally:
         service.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
+        with contextlib.suppress(asyncio.CancelledError, DriverLost):
             await service
 
 

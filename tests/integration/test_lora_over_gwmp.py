@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from contextlib import AsyncExitStack
 from random import Random
 
 import pytest
-from lora_rig import HashWallet, lora_rig, receipt_for
+from lora_rig import HashWallet, listening, lora_rig, receipt_for
 
+from drivers.errors import DriverLost
 from gateway.core.lora.regions import REGIONS
+from gateway.errors import FatalError
+from simulators.lora.ether import Transmission
 from simulators.lora.forwarder import UdpFaults
 
 
@@ -142,3 +146,59 @@ async def test_doubled_lost_and_late_datagrams_cost_repetitions_but_no_message()
     assert all(wallet.answers for wallet in wallets)
     assert sorted(rig.submitted) == sorted(content for one in contents for content in one)
     assert rig.driver.stats().frames["duplicate"] > 0
+
+
+async def test_forged_fragments_on_the_air_cost_repetitions_and_not_the_message() -> None:
+    async with lora_rig(seed=5) as rig, rig.forwarder() as forwarder:
+        await forwarder.pulled.wait()
+        (honest,) = messages(1, 1500)
+        xid = hashlib.sha256(honest).digest()[:4]
+        forger = rig.device(HashWallet([]))
+        for index in range(0, 7, 2):
+            forged = bytes([0xE0, 0x01, *xid, index, 7]) + rig.random.randbytes(247 if index < 6 else 18)
+            rig.ether.uplink(forger, forged, (868_300_000, 7, 125_000), listening=False)
+        wallet = HashWallet([honest])
+        await hand_over_all(rig, [wallet])
+    assert wallet.answers == [receipt_for(honest)]
+    assert rig.submitted == [honest]
+
+
+async def test_a_store_that_fails_for_good_stops_the_service_with_its_own_error() -> None:
+    async def broken(message: bytes, peer: str, correlation: str) -> bytes:
+        raise FatalError("the database is corrupt")
+
+    with pytest.raises(FatalError, match="corrupt"):
+        async with lora_rig(submit=broken) as rig, rig.forwarder() as forwarder:
+            await forwarder.pulled.wait()
+            forwarder.hear(Transmission(one_frame(b"message"), (868_100_000, 7, 125_000), inverted_iq=False))
+            await asyncio.wait({rig.service})
+
+
+async def test_a_lost_radio_ends_the_service_with_driver_lost_and_the_link_remembers_over_a_new_run() -> None:
+    async with lora_rig() as rig:
+        (content,) = messages(1, 400)
+        chunks = [content[:200], content[200:]]
+        xid = hashlib.sha256(content).digest()[:4]
+        frames = [bytes([0xE0, 0x01 | 0x80 * i, *xid, i, 2]) + chunk for i, chunk in enumerate(chunks)]
+        async with rig.forwarder() as forwarder:
+            await forwarder.pulled.wait()
+            forwarder.hear(Transmission(frames[0], (868_100_000, 7, 125_000), inverted_iq=False))
+            while not rig.link.counts["data"]:
+                await asyncio.sleep(0.002)
+        rig.driver._transport.abort()
+        with pytest.raises(DriverLost):
+            await rig.service
+        again = asyncio.create_task(rig.intake.run())
+        await listening(rig.driver)
+        async with rig.forwarder() as forwarder:
+            await forwarder.pulled.wait()
+            forwarder.hear(Transmission(frames[1], (868_100_000, 7, 125_000), inverted_iq=False))
+            while not rig.submitted:
+                await asyncio.sleep(0.002)
+        again.cancel()
+        await asyncio.gather(again, return_exceptions=True)
+    assert rig.submitted == [content]
+
+
+def one_frame(content: bytes) -> bytes:
+    return bytes([0xE0, 0x81, *hashlib.sha256(content).digest()[:4], 0, 1]) + content

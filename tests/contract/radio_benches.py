@@ -1,0 +1,166 @@
+"""The simulated devices that the contract tests put behind each driver; a new driver adds one bench."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any, Protocol
+
+from drivers.base import Driver, Frame, LoraDownlink, TxRequest
+from drivers.lora_gwmp import GwmpDriver
+from drivers.lora_sx1301 import Sx1301Driver
+from drivers.lora_sx1301 import driver as sx1301_driver
+from gateway.systemclock import SystemClock
+from simulators.concentrator.rig import Rig
+from simulators.lora.ether import Ether, Transmission
+from simulators.lora.forwarder import SimForwarder
+from simulators.lora.plans import EU868
+
+SMALL_QUEUE = 3
+
+
+class Bench(Protocol):
+    """One driver and the device behind it. Built anew for each test in a folder of its own."""
+
+    def build(self) -> Driver:
+        """The driver with a queue of :data:`SMALL_QUEUE` frames, not opened."""
+        ...
+
+    def opened(self) -> AbstractAsyncContextManager[Any]:
+        """The same, opened, with its device ready both ways."""
+        ...
+
+    def hear(self, payload: bytes) -> None:
+        """The device hears a frame and passes it on."""
+        ...
+
+    def vanish(self) -> None:
+        """The device is taken away from under the driver."""
+        ...
+
+    def answer(self, frame: Frame) -> TxRequest:
+        """A downlink that can be sent, in answer to this frame."""
+        ...
+
+    def refused(self, frame: Frame) -> Sequence[tuple[TxRequest, str]]:
+        """Downlinks that cannot be sent, with the reason that each is refused for."""
+        ...
+
+
+def first_window(frame: Frame) -> TxRequest:
+    assert frame.lora is not None
+    downlink = LoraDownlink(
+        frequency_hz=frame.lora.frequency_hz,
+        spreading_factor=7,
+        bandwidth_hz=125_000,
+        counter_us=frame.lora.counter_us + 1_000_000,
+    )
+    return TxRequest(payload=b"answer", reply_to=frame.reply_to, lora=downlink)
+
+
+class GwmpBench:
+    """A forwarder that refuses a downlink whose payload is one of its error words."""
+
+    WORDS: Mapping[str, str] = {
+        "TOO_LATE": "too_late",
+        "TOO_EARLY": "too_early",
+        "COLLISION_PACKET": "collision",
+        "COLLISION_BEACON": "collision",
+        "TX_FREQ": "frequency",
+        "TX_POWER": "power",
+        "GPS_UNLOCKED": "gps_unlocked",
+        "NO_SUCH_WORD": "unsupported",
+    }
+
+    def __init__(self, folder: Path) -> None:
+        self._ether = Ether(EU868, Random(1))
+
+    def build(self) -> GwmpDriver:
+        return GwmpDriver("radio", {"port": 0, "queue": SMALL_QUEUE}, clock=SystemClock())
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[GwmpDriver]:
+        async with self.build() as self._driver:
+            eui = bytes.fromhex("b827ebfffe010203")
+            forwarder = SimForwarder(eui, self._driver.address, self._ether, Random(1), judge=self._judge)
+            async with forwarder as self._forwarder:
+                await self._forwarder.pulled.wait()
+                yield self._driver
+
+    def hear(self, payload: bytes) -> None:
+        self._forwarder.hear(Transmission(payload, (868_100_000, 7, 125_000), inverted_iq=False, crc=True))
+
+    def vanish(self) -> None:
+        assert self._driver._transport is not None
+        self._driver._transport.abort()  # nothing but the kernel can take a UDP socket away
+
+    def answer(self, frame: Frame) -> TxRequest:
+        return first_window(frame)
+
+    def refused(self, frame: Frame) -> Sequence[tuple[TxRequest, str]]:
+        good = first_window(frame)
+        words = [(replace(good, payload=word.encode()), reason) for word, reason in self.WORDS.items()]
+        return [
+            *words,
+            (replace(good, lora=None), "unsupported"),
+            (replace(good, payload=b""), "size"),
+            (replace(good, payload=bytes(256)), "size"),
+            (replace(good, reply_to="elsewhere"), "no_route"),
+        ]
+
+    def _judge(self, txpk: Mapping[str, Any]) -> str | None:
+        word = base64.b64decode(txpk["data"]).decode("latin-1")
+        return word if word in self.WORDS else None
+
+
+class Sx1301Bench:
+    """The driver over the register model."""
+
+    OPEN_RATE = 20.0
+
+    def __init__(self, folder: Path) -> None:
+        self._rig = Rig(folder, rate=self.OPEN_RATE)
+        self._depth = sx1301_driver.QUEUE_DEPTH
+
+    def build(self) -> Sx1301Driver:
+        return Sx1301Driver("radio", self._rig.settings(region="EU868"), clock=self._rig.clock)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Sx1301Driver]:
+        sx1301_driver.QUEUE_DEPTH = SMALL_QUEUE
+        try:
+            with self._rig:
+                async with self.build() as driver:
+                    self._rig.clock.set_rate(1.0)
+                    yield driver
+                    self._rig.clock.set_rate(self.OPEN_RATE)
+        finally:
+            sx1301_driver.QUEUE_DEPTH = self._depth
+
+    def hear(self, payload: bytes) -> None:
+        self._rig.hear(payload)
+
+    def vanish(self) -> None:
+        self._rig.set_fault("spi_gone", True)
+
+    def answer(self, frame: Frame) -> TxRequest:
+        return first_window(frame)
+
+    def refused(self, frame: Frame) -> Sequence[tuple[TxRequest, str]]:
+        good = first_window(frame)
+        assert good.lora is not None and good.lora.counter_us is not None
+        late = replace(good.lora, counter_us=good.lora.counter_us - 10_000_000)
+        return [
+            (replace(good, lora=late), "too_late"),
+            (replace(good, lora=replace(good.lora, frequency_hz=868_650_000)), "frequency"),
+            (replace(good, lora=None), "unsupported"),
+            (replace(good, payload=b""), "size"),
+            (replace(good, payload=bytes(256)), "size"),
+        ]
+
+
+BENCHES: Mapping[str, Callable[[Path], Bench]] = {"lora_gwmp": GwmpBench, "lora_sx1301": Sx1301Bench}
