@@ -161,11 +161,12 @@ class Session:
         if authority.verify:
             self._compare(origin, gateway.key, head, hello.checkpoint)
         size, time = origin.range.size, authority.now_ms()
+        behind = head.size < size
         if authority.faults.take("wrong-size", gateway.id):
             size += 1
         fields = (hello.nonce, hello.origin, hello.key, hello.instance, size, time)
         signature = authority.sign_opening(self.nonce, *fields)
-        if head.size < size:
+        if behind:
             return [wire.CATCHUP, size, origin.cosigned, time, signature]
         log = VerifiedLog if authority.verify else TrustedLog
         self._log = log(authority, origin, NoteKey(hello.origin, hello.key), self.nonce)
