@@ -23,6 +23,7 @@ from drivers.errors import DriverConfigError
 GROUP = "offgrid_gateway.drivers"
 
 BUILT_IN: Mapping[str, str] = {
+    "ble": "drivers.ble:BleDriver",
     "lora_gwmp": "drivers.lora_gwmp:GwmpDriver",
 }
 

@@ -174,6 +174,11 @@ class Inbox:
         self._useful = self._useless = 0
 
     @property
+    def useful_bytes(self) -> int:
+        """Message bytes that were new; it grows as long as there is progress."""
+        return self._useful
+
+    @property
     def flooding(self) -> bool:
         """True once useless bytes outweigh the useful by more than :data:`USELESS_BYTES`: disconnect it."""
         return self._useless > self._useful + USELESS_BYTES

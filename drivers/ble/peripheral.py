@@ -1,0 +1,265 @@
+"""The gateway as a Bluetooth peripheral on bumble: advertises, takes writes, notifies, and says who is there.
+
+Everything bumble is here and in :mod:`drivers.ble.outgoing`; above stands :class:`Station`, two methods and
+three calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import struct
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Protocol
+
+from bumble import att, hci
+from bumble.core import UUID, BaseBumbleError
+from bumble.device import AdvertisingType, Connection, Device, DeviceConfiguration
+from bumble.gatt import Characteristic, CharacteristicValue, Service
+from bumble.host import Host
+from bumble.pairing import PairingConfig, PairingDelegate
+from bumble.transport.common import Transport, TransportLostError
+
+from drivers.ble.outgoing import FairQueue
+from drivers.errors import DriverLost
+
+log = logging.getLogger(__name__)
+
+SERVICE, WRITE, NOTIFY = 0xFFF0, 0xFFF1, 0xFFF2
+INFO: Mapping[str, int] = {
+    "beacon": 0xFFF3,
+    "id": 0xFFF4,
+    "key": 0xFFF5,
+    "checkpoint": 0xFFF6,
+    "time": 0xFFF7,
+}
+ADVERTISING_INTERVAL_MS = 100.0
+COMMAND_TIMEOUT_S = 3.0
+START_TIMEOUT_S = 10.0
+MAX_HINT = 20  # of an advertisement's 31: flags 3, service list 4, header and UUID 4
+USER_TERMINATED = hci.HCI_REMOTE_USER_TERMINATED_CONNECTION_ERROR
+
+
+class Station(Protocol):
+    """Who owns the peripheral. Calls come on the loop, in the order of events; they must not block."""
+
+    def connected(self, handle: int, address: str) -> None: ...
+
+    def disconnected(self, handle: int) -> None: ...
+
+    def written(self, handle: int, value: bytes) -> None:
+        """One value of FFF1, in the order of writing."""
+        ...
+
+    def room(self, handle: int) -> None:
+        """Packets of this link were completed, or it subscribed: there may be room for more."""
+        ...
+
+    def lost(self, why: str) -> None:
+        """The controller or the way to it is gone."""
+        ...
+
+
+class Peripheral:
+    """One opening of one controller."""
+
+    def __init__(
+        self, transport: Transport, name: str, station: Station, read: Callable[[str], bytes]
+    ) -> None:
+        self._transport = transport
+        self._station = station
+        self._lock = asyncio.Lock()  # one sequence of commands at a time; none is broken off by us
+        self._stopped = False
+        self._queue: FairQueue | None = None
+        self._subscribed: set[int] = set()
+        self._notify = Characteristic[bytes](
+            UUID.from_16_bits(NOTIFY), Characteristic.Properties.NOTIFY, Characteristic.Permissions(0)
+        )
+        self._notify.on(Characteristic.EVENT_SUBSCRIPTION, self._on_subscription)
+        self._device = self._make_device(name, read)
+        self._name = name
+
+    async def start(self) -> None:
+        """Reset the controller. Raises :class:`DriverLost`."""
+        self._transport.source.terminated.add_done_callback(self._on_transport_gone)
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                await self._device.power_on()
+        except TimeoutError as error:
+            raise DriverLost(f"the controller did not answer its reset in {START_TIMEOUT_S:.0f} s") from error
+        except (BaseBumbleError, OSError) as error:
+            raise DriverLost(f"the controller failed its reset: {error}") from error
+        host = self._device.host
+        plain = host.le_acl_packet_queue
+        if plain is None:
+            raise DriverLost("the controller has no buffers for LE data")
+        self._queue = FairQueue(
+            plain.max_packet_size, plain.max_in_flight, host.send_hci_packet, self._station.room
+        )
+        host.le_acl_packet_queue = self._queue
+
+    async def stop(self) -> None:
+        """Leave the controller silent if it still answers; closing twice is harmless."""
+        try:
+            async with self._commands():
+                self._stopped = True
+                await self._device.host.send_sync_command(hci.HCI_Reset_Command())
+                await self._device.power_off()
+        except (TimeoutError, BaseBumbleError, OSError) as error:
+            log.debug("the controller did not take leave", extra={"seen": str(error)})
+            self._device.host.emit("flush")  # what bumble waits for will not come
+        await self._transport.close()
+
+    async def advertise(self, hint: bytes) -> bool:
+        """Advertise until the next phone connects. False when the controller takes no more for now."""
+        own = (
+            hci.OwnAddressType.PUBLIC
+            if self._device.public_address not in (hci.Address.ANY, hci.Address.NIL)
+            else hci.OwnAddressType.RANDOM
+        )
+        try:
+            async with self._commands():
+                await self._device.start_advertising(
+                    advertising_type=AdvertisingType.UNDIRECTED_CONNECTABLE_SCANNABLE,
+                    own_address_type=own,
+                    advertising_data=advertisement(hint),
+                    scan_response_data=scan_response(self._name),
+                    advertising_interval_min=ADVERTISING_INTERVAL_MS,
+                    advertising_interval_max=ADVERTISING_INTERVAL_MS * 1.5,
+                )
+        except hci.HCI_Error as error:
+            log.info("the controller takes no more phones for now", extra={"seen": str(error)})
+            return False
+        except (TimeoutError, BaseBumbleError, OSError) as error:
+            self._station.lost(f"advertising could not be started: {str(error) or 'no answer'}")
+            return False
+        return True
+
+    async def alive(self) -> None:
+        """Ask the controller anything. Raises :class:`DriverLost` when no answer comes."""
+        try:
+            async with self._commands():
+                await self._device.host.send_sync_command(hci.HCI_Read_BD_ADDR_Command())
+        except hci.HCI_Error:
+            return  # it refused, so it lives
+        except (TimeoutError, BaseBumbleError, OSError) as error:
+            raise DriverLost(f"the controller does not answer: {str(error) or 'no word in 3 s'}") from error
+
+    @contextlib.asynccontextmanager
+    async def _commands(self) -> AsyncIterator[None]:
+        """A dead controller leaves commands pending for ever: every sequence has its time."""
+        async with self._lock:
+            if self._stopped:
+                raise TransportLostError("closed")
+            async with asyncio.timeout(COMMAND_TIMEOUT_S):
+                yield
+
+    def disconnect(self, handle: int) -> None:
+        """Ask the controller to; :meth:`Station.disconnected` follows."""
+        self._device.host.send_hci_packet(
+            hci.HCI_Disconnect_Command(connection_handle=handle, reason=USER_TERMINATED)
+        )
+
+    def subscribed(self, handle: int) -> bool:
+        return handle in self._subscribed
+
+    def mtu(self, handle: int) -> int:
+        connection = self._device.connections.get(handle)
+        return connection.att_mtu if connection is not None else att.ATT_DEFAULT_MTU
+
+    def has_room(self, handle: int) -> bool:
+        """Nothing of this link waits here, so at most :data:`~drivers.ble.outgoing.LINK_SHARE` packets do."""
+        return self._queue is not None and not self._queue.lane(handle).waiting
+
+    def notify(self, handle: int, value: bytes) -> int:
+        """Queue one value of at most MTU - 3 bytes; how many packets this link was ever given."""
+        connection = self._device.connections[handle]
+        pdu = att.ATT_Handle_Value_Notification(attribute_handle=self._notify.handle, attribute_value=value)
+        self._device.gatt_server.send_gatt_pdu(connection, bytes(pdu))
+        return self._queue.lane(handle).queued if self._queue is not None else 0
+
+    def completed(self, handle: int) -> int:
+        """How many of them the phone's controller has acknowledged."""
+        return self._queue.lane(handle).completed if self._queue is not None else 0
+
+    def _make_device(self, name: str, read: Callable[[str], bytes]) -> Device:
+        config = DeviceConfiguration(name=name, address=static_address(name))
+        host = Host(self._transport.source, self._transport.sink)
+        device = Device(config=config, host=host)
+        # Encrypted if the phone wants it; no key is kept, so that nobody can fill the memory with them.
+        device.pairing_config_factory = lambda _connection: PairingConfig(
+            sc=True, mitm=False, bonding=False, delegate=PairingDelegate()
+        )
+        device.add_service(self._make_service(read))
+        device.on(Device.EVENT_CONNECTION, self._on_connection)
+        host.on(
+            "hardware_error", lambda code: self._station.lost(f"the controller's hardware failed: {code}")
+        )
+        return device
+
+    def _make_service(self, read: Callable[[str], bytes]) -> Service:
+        write = Characteristic[bytes](
+            UUID.from_16_bits(WRITE),
+            Characteristic.Properties.WRITE | Characteristic.Properties.WRITE_WITHOUT_RESPONSE,
+            Characteristic.WRITEABLE,
+            CharacteristicValue(write=self._on_write),
+        )
+        facts = [
+            Characteristic[bytes](
+                UUID.from_16_bits(number),
+                Characteristic.Properties.READ,
+                Characteristic.READABLE,
+                CharacteristicValue(read=lambda _connection, fact=fact: read(fact)),
+            )
+            for fact, number in INFO.items()
+        ]
+        # 16-bit: the 128-bit form is not found by a central that looks FFF0 up by its short name.
+        return Service(UUID.from_16_bits(SERVICE), [write, self._notify, *facts])
+
+    # What bumble calls
+
+    def _on_connection(self, connection: Connection) -> None:
+        handle = connection.handle
+        connection.on(Connection.EVENT_DISCONNECTION, lambda _reason: self._on_disconnection(handle))
+        self._station.connected(handle, str(connection.peer_address))
+
+    def _on_disconnection(self, handle: int) -> None:
+        self._subscribed.discard(handle)
+        self._station.disconnected(handle)
+
+    def _on_subscription(self, connection: Connection, notify: bool, _indicate: bool) -> None:
+        if not notify:
+            self._subscribed.discard(connection.handle)
+            return
+        self._subscribed.add(connection.handle)
+        self._station.room(connection.handle)
+
+    def _on_write(self, connection: Connection, value: bytes) -> None:
+        # Synchronous, since bumble runs each write in a task of its own: with an await the order would break.
+        self._station.written(connection.handle, bytes(value))
+
+    def _on_transport_gone(self, ended: asyncio.Future[None]) -> None:
+        error = None if ended.cancelled() else ended.exception()
+        self._station.lost(f"the way to the controller is gone{f': {error}' if error else ''}")
+
+
+def advertisement(hint: bytes) -> bytes:
+    """Flags (LE general, no BR/EDR), the service by its 16 bits, and the hint as its service data."""
+    service = struct.pack("<H", SERVICE)
+    data = b"\x02\x01\x06" + b"\x03\x03" + service
+    return data + bytes((3 + len(hint), 0x16)) + service + hint if hint else data
+
+
+def scan_response(name: str) -> bytes:
+    """The complete local name."""
+    text = name.encode("ascii")
+    return bytes((1 + len(text), 0x09)) + text
+
+
+def static_address(name: str) -> hci.Address:
+    """For a controller without an address of its own: the same after every start (Vol 6 Part B 1.3.2.1)."""
+    raw = bytearray(hashlib.sha256(name.encode()).digest()[:6])
+    raw[5] |= 0xC0
+    return hci.Address(bytes(raw), hci.Address.RANDOM_DEVICE_ADDRESS)

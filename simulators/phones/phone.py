@@ -1,0 +1,329 @@
+"""A phone with a wallet that passes a gateway: finds it, hands over, takes the answers, walks on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from bumble import hci
+from bumble.core import UUID, AdvertisingData, BaseBumbleError, PhysicalTransport
+from bumble.device import Advertisement, Connection, Device, DeviceConfiguration, Peer
+from bumble.gatt_client import CharacteristicProxy
+from bumble.host import Host
+from bumble.transport.common import AsyncPipeSink
+
+from simulators.phones.air import Air, RadioTiming, VirtualController
+from simulators.phones.exchange import Answer, Delivered, Exchange, Refused
+
+log = logging.getLogger(__name__)
+
+NAME_PREFIX = "OFFGRID_"
+SERVICE, WRITE, NOTIFY = (UUID.from_16_bits(number) for number in (0xFFF0, 0xFFF1, 0xFFF2))
+SILENCE_S = 5.0
+GIVE_UP_AFTER = 3  # silences
+PACKETS_AHEAD = 8  # writes without response that the phone's own stack holds
+
+
+class PhoneError(Exception):
+    """This contact came to nothing; the next may do better."""
+
+
+class Misdeed(Enum):
+    """What a phone does instead of handing over its message."""
+
+    FLOOD = auto()  # the same DATA again and again, without response
+    START_AND_STOP = auto()
+    OVERSIZED = auto()  # START of 16 MB
+    MALFORMED = auto()  # noise
+    DEAF = auto()  # hands over, and is gone before the answer
+
+
+@dataclass(frozen=True)
+class Traits:
+    """How this phone's stack behaves. ``mtu`` it asks for; 23: it never asks."""
+
+    mtu: int = 185
+    with_response: bool = False
+    timing: RadioTiming = field(default_factory=RadioTiming)
+
+
+@dataclass
+class Visit:
+    """What one contact came to; times in seconds of the loop's clock."""
+
+    messages: int = 0
+    answers: int = 0
+    refusals: list[int] = field(default_factory=list)
+    sent_bytes: int = 0
+    resumed_at: list[int] = field(default_factory=list)
+    answer_s: list[float] = field(default_factory=list)
+    delivered_s: list[float] = field(default_factory=list)
+
+
+class Phone:
+    """``next_message`` gives what the wallet wants to hand over, None when nothing is left;
+    ``on_answer`` takes each answer's bytes. A message that was cut is asked for again with
+    ``next_message`` of the next visit: the wallet decides what it still wants.
+    """
+
+    def __init__(
+        self,
+        air: Air,
+        number: int,
+        traits: Traits,
+        *,
+        next_message: Callable[[], bytes | None],
+        on_answer: Callable[[bytes], None],
+    ) -> None:
+        self.number = number
+        self.traits = traits
+        self._next_message = next_message
+        self._on_answer = on_answer
+        address = hci.Address(
+            f"F0:F1:{number >> 24 & 255:02X}:{number >> 16 & 255:02X}:"
+            f"{number >> 8 & 255:02X}:{number & 255:02X}",
+            hci.Address.RANDOM_DEVICE_ADDRESS,
+        )
+        self.controller = VirtualController(air, f"phone-{number}", timing=traits.timing)
+        host = Host(self.controller, AsyncPipeSink(self.controller))
+        config = DeviceConfiguration(name=f"phone-{number}", address=address)
+        self._device = Device(config=config, host=host)
+        self._powered = False
+        self.cut_after: int | None = (
+            None  # message bytes of this visit, after which the phone is out of range
+        )
+        self.on_cut: Callable[[], None] | None = None
+
+    def walk_away(self) -> None:
+        """Out of range: what is under way is lost; the gateway learns of it by the supervision timeout."""
+        self.controller.set_range(False)
+
+    def come_back(self) -> None:
+        self.controller.set_range(True)
+
+    async def visit(self, gateway: str = "", *, misdeed: Misdeed | None = None, stay_s: float = 0.0) -> Visit:
+        """One contact: connect to ``gateway`` (its name; "" takes any), hand over, disconnect.
+
+        Raises :class:`PhoneError` when it was cut or the gateway was silent.
+        """
+        visit = Visit()
+        try:
+            connection = await self._connect(gateway)
+            call = await _Call.dial(connection, self.traits)
+            try:
+                if misdeed is None:
+                    await self._hand_over(call, visit)
+                    await asyncio.sleep(stay_s)
+                else:
+                    await _MISDEEDS[misdeed](call, self._next_message() or b"{}")
+            finally:
+                visit.sent_bytes += call.exchange.sent_bytes
+                visit.refusals += call.refusals
+                await self._hang_up(connection)
+        except (BaseBumbleError, TimeoutError, asyncio.InvalidStateError, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and _cancelled_from_outside():
+                raise
+            raise PhoneError(f"phone {self.number}: {type(error).__name__} {error}") from error
+        return visit
+
+    async def close(self) -> None:
+        self._device.host.emit("flush")
+        if self._powered:
+            await self._device.power_off()
+
+    async def _connect(self, gateway: str) -> Connection:
+        if not self._powered:
+            await self._device.power_on()
+            self._powered = True
+        address = await self._find(gateway)
+        return await self._device.connect(
+            address, transport=PhysicalTransport.LE, own_address_type=hci.OwnAddressType.RANDOM, timeout=60.0
+        )
+
+    async def _find(self, gateway: str) -> hci.Address:
+        found: asyncio.Future[hci.Address] = asyncio.get_running_loop().create_future()
+
+        def heard(advertisement: Advertisement) -> None:
+            text = str(advertisement.data.get(AdvertisingData.Type.COMPLETE_LOCAL_NAME) or "")
+            wanted = text == gateway if gateway else text.startswith(NAME_PREFIX)
+            if wanted and advertisement.is_connectable and not found.done():
+                found.set_result(advertisement.address)
+
+        self._device.on(Device.EVENT_ADVERTISEMENT, heard)
+        try:
+            await self._device.start_scanning(legacy=True, filter_duplicates=False)
+            return await asyncio.wait_for(found, 60.0)
+        finally:
+            self._device.remove_listener(Device.EVENT_ADVERTISEMENT, heard)
+            await self._device.stop_scanning(legacy=True)
+
+    async def _hand_over(self, call: _Call, visit: Visit) -> None:
+        while (message := self._next_message()) is not None:
+            visit.messages += 1
+            started = asyncio.get_running_loop().time()
+            answer = await self._one(call, message, visit, started)
+            if answer is None:
+                continue
+            visit.answers += 1
+            visit.answer_s.append(asyncio.get_running_loop().time() - started)
+            self._on_answer(answer)
+
+    async def _one(self, call: _Call, message: bytes, visit: Visit, started: float) -> bytes | None:
+        """One message until its answer, or None when it was refused."""
+        xid = call.exchange.offer(message)
+        silences = 0
+        while True:
+            while (piece := call.exchange.next_piece()) is not None:
+                await call.write(piece)
+                self._maybe_cut(call)
+            try:
+                event = await asyncio.wait_for(call.events.get(), SILENCE_S)
+            except TimeoutError:
+                silences += 1
+                if silences == GIVE_UP_AFTER:
+                    raise
+                call.exchange.ask_again()
+                continue
+            if call.exchange.resumed_at is not None and call.exchange.resumed_at not in visit.resumed_at:
+                visit.resumed_at.append(call.exchange.resumed_at)
+            if isinstance(event, Delivered):
+                visit.delivered_s.append(asyncio.get_running_loop().time() - started)
+            elif isinstance(event, Refused) and event.xid == xid:
+                return None
+            elif isinstance(event, Answer) and event.xid == xid:
+                return event.message
+            elif isinstance(event, Answer):
+                self._on_answer(event.message)
+            elif event is _Gone.GONE:
+                raise PhoneError(f"phone {self.number}: the connection is gone")
+
+    def _maybe_cut(self, call: _Call) -> None:
+        if self.cut_after is not None and call.exchange.sent_bytes >= self.cut_after:
+            self.cut_after = None
+            self.walk_away()
+            if self.on_cut is not None:
+                self.on_cut()
+
+    async def _hang_up(self, connection: Connection) -> None:
+        if connection.handle in self._device.connections:
+            await asyncio.wait_for(connection.disconnect(), 2 * SILENCE_S)
+
+
+class _Gone(Enum):
+    GONE = auto()
+
+
+class _Call:
+    """One connection with its service found and FFF2 subscribed."""
+
+    def __init__(self, connection: Connection, traits: Traits, write: CharacteristicProxy[bytes]) -> None:
+        self.exchange = Exchange(connection.att_mtu)
+        self.events: asyncio.Queue[object] = asyncio.Queue()
+        self.refusals: list[int] = []
+        self.connection = connection
+        self._traits = traits
+        self._write = write
+        self.gone = False
+        connection.on(Connection.EVENT_DISCONNECTION, self._disconnected)
+
+    @classmethod
+    async def dial(cls, connection: Connection, traits: Traits) -> _Call:
+        peer = Peer(connection)
+        if traits.mtu > 23:
+            await peer.request_mtu(traits.mtu)
+        (service,) = await peer.discover_service(SERVICE)
+        await service.discover_characteristics()
+        (write,) = service.get_characteristics_by_uuid(WRITE)
+        (notify,) = service.get_characteristics_by_uuid(NOTIFY)
+        call = cls(connection, traits, write)
+        await peer.discover_descriptors(notify)
+        await peer.subscribe(notify, call._notified)
+        return call
+
+    async def write(self, piece: bytes, *, with_response: bool | None = None) -> None:
+        """As this phone's stack does; without response it holds a few packets, then makes the app wait."""
+        if self.gone:
+            raise PhoneError("the connection is gone")
+        if self._traits.with_response if with_response is None else with_response:
+            await self._write.write_value(piece, with_response=True)
+            return
+        await self._write.write_value(piece, with_response=False)
+        queue = self.connection.device.host.le_acl_packet_queue
+        assert queue is not None  # noqa: S101 - there since power-on
+        while queue.pending > PACKETS_AHEAD and not self.gone:
+            moved = asyncio.Event()
+            queue.once("flow", moved.set)
+            self._wake = moved
+            await moved.wait()
+        await asyncio.sleep(0)
+
+    _wake: asyncio.Event | None = None
+
+    def _notified(self, value: bytes) -> None:
+        event = self.exchange.notified(bytes(value))
+        if isinstance(event, Refused):
+            self.refusals.append(event.status)
+        self.events.put_nowait(event)  # None too: the window may have moved
+
+    def _disconnected(self, _reason: int) -> None:
+        self.gone = True
+        if self._wake is not None:
+            self._wake.set()
+        self.events.put_nowait(_Gone.GONE)
+
+
+async def _flood(call: _Call, message: bytes) -> None:
+    junk = b"\x12\x01\x00\x00\x00" + bytes(min(call.connection.att_mtu - 3, 512) - 5)
+    while not call.gone:
+        await call.write(junk, with_response=False)
+
+
+async def _start_and_stop(call: _Call, message: bytes) -> None:
+    call.exchange.offer(message + bytes(600))
+    piece = call.exchange.next_piece()
+    assert piece is not None  # noqa: S101 - it was just offered
+    await call.write(piece)
+    await _until_gone(call)
+
+
+async def _oversized(call: _Call, message: bytes) -> None:
+    await call.write(b"\x11\x01\xff\xff\xff" + bytes(12))
+    while not call.refusals and not call.gone:
+        await call.events.get()
+
+
+async def _malformed(call: _Call, message: bytes) -> None:
+    while not call.gone:
+        await call.write(b"\xee" + message[:8])
+
+
+async def _deaf(call: _Call, message: bytes) -> None:
+    call.exchange.offer(message)
+    while (piece := call.exchange.next_piece()) is not None or not call.events.empty():
+        if piece is not None:
+            await call.write(piece)
+        else:
+            call.events.get_nowait()
+
+
+async def _until_gone(call: _Call) -> None:
+    while await call.events.get() is not _Gone.GONE:
+        pass
+
+
+_MISDEEDS = {
+    Misdeed.FLOOD: _flood,
+    Misdeed.START_AND_STOP: _start_and_stop,
+    Misdeed.OVERSIZED: _oversized,
+    Misdeed.MALFORMED: _malformed,
+    Misdeed.DEAF: _deaf,
+}
+
+
+def _cancelled_from_outside() -> bool:
+    """bumble cancels what waits on a connection that ends; that is not ours being cancelled."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
