@@ -200,12 +200,8 @@ class VerifiedLog:
         verifier = Verifier(store, self._origin, held | batch.sent)
         entries = zip(range(batch.start, batch.end), leaves, batch.entries, by_entry, strict=True)
         judged = tuple(verifier.judge(*one) for one in entries)
-        listed = {one for some in by_entry for one in some}
-        new = {
-            one: (body, verifier.parsed(one))
-            for one, body in batch.sent.items()
-            if one in listed - held.keys()
-        }
+        fresh = {one for some in by_entry for one in some} - held.keys()
+        new = {one: (body, verifier.parsed(one)) for one, body in batch.sent.items() if one in fresh}
         applied = Applied(
             self._origin,
             grow(self._origin.range, leaves),
