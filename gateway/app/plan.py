@@ -58,7 +58,7 @@ async def run(path: Path, config: Config) -> None:
             max_bytes=lambda: live.config.limits.max_upload_bytes,
             answered=metrics.answered,
         )
-        radios = Radios(config, reception, metrics, clock)
+        radios = Radios(config, reception, metrics, clock, identity.sign)
         link = Link(config, identity, store, timekeeper, clock, metrics.synced)
         monitor = Monitor(
             Sources(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import cast
 
 from drivers.base import Driver, DriverStats, Receiver
@@ -10,6 +10,7 @@ from drivers.errors import DriverConfigError
 from drivers.registry import load_driver
 from gateway.config import Config, RadioSetup, radio_setups
 from gateway.core.lora.link import LoraLink
+from gateway.core.lora.promises import PromiseBook
 from gateway.core.lora.reassembly import ReassemblyLimits
 from gateway.core.lora.regions import REGIONS
 from gateway.services import frame_intake
@@ -29,12 +30,20 @@ OTHER_LINGER_S = 0.002
 class Radios:
     """Every configured radio. Drivers come and go with their services; their figures stay readable."""
 
-    def __init__(self, config: Config, reception: Reception, metrics: Metrics, clock: SystemClock) -> None:
+    def __init__(
+        self,
+        config: Config,
+        reception: Reception,
+        metrics: Metrics,
+        clock: SystemClock,
+        sign: Callable[[bytes], bytes],
+    ) -> None:
         self._config = config
         self._reception = reception
         self._metrics = metrics
         self._clock = clock
         self._drivers: dict[str, Driver] = {}
+        self._promises = PromiseBook(sign)
         self._setups = radio_setups(config)
         self._links = {setup.name: self._link() for setup in self._setups if setup.driver.startswith(LORA)}
 
@@ -71,7 +80,7 @@ class Radios:
             submit = self._reception.submit(name, OTHER_LINGER_S)
             await frame_intake.take(driver, submit, self._metrics.heard)
             return
-        submit = self._reception.submit(name, LORA_LINGER_S)
+        submit = self._reception.submit(name, LORA_LINGER_S, self._promises.write)
         radio = cast("LoraRadio", driver)
         await LoraIntake(name, radio, link, submit, clock=self._clock).run()
 
@@ -85,4 +94,5 @@ class Radios:
                 transfers_per_peer=limits.peer.pending_reassemblies,
             ),
             power_dbm=14.0 if lora is None else lora.tx_power,
+            join=self._promises.join,
         )

@@ -42,6 +42,7 @@ REFUSALS_TOLD_A_MINUTE = 30
 
 Decode = Callable[[bytes], SnapshotUpload | TransactionsUpload | Hello | StatusQuery]
 Submit = Callable[[bytes, str, str], Awaitable[bytes]]
+Write = Callable[[Answer], bytes]
 
 
 class Recorded(Protocol):
@@ -112,16 +113,20 @@ class Reception:
         """Charge a message of ``size`` bytes before it is read or joined. Raises Refused."""
         self._admission.arrived(source.radio, source.peer, size, self._monotonic())
 
-    def submit(self, radio: str, linger_s: float) -> Submit:
-        """For a radio: ``submit(message, peer, correlation) -> answer``, both in CBOR."""
+    def submit(self, radio: str, linger_s: float, write: Write | None = None) -> Submit:
+        """For a radio: ``submit(message, peer, correlation) -> answer``, both in CBOR.
+
+        ``write`` puts an answer into bytes where a radio has its own way to.
+        """
+        write = write or _written
 
         async def submit(message: bytes, peer: str, correlation: str) -> bytes:
             source = Source(radio=radio, peer=peer, correlation_id=correlation, linger_s=linger_s)
             try:
                 self.arrived(source, len(message))
             except Refused as refused:
-                return encode_downlink(self.refuse(source, refused).message)
-            return encode_downlink((await self.message(source, message)).message)
+                return write(self.refuse(source, refused))
+            return write(await self.message(source, message))
 
         return submit
 
@@ -240,3 +245,7 @@ class Reception:
 
 def _answer_of(recorded: Recorded) -> Answer:
     return Answer(recorded.answer, recorded.contents, recorded.tally, recorded.duplicate)
+
+
+def _written(answer: Answer) -> bytes:
+    return encode_downlink(answer.message)
