@@ -24,7 +24,9 @@ GROUP = "offgrid_gateway.drivers"
 
 BUILT_IN: Mapping[str, str] = {
     "ble": "drivers.ble:BleDriver",
+    "gps": "drivers.gps:GpsDriver",
     "lora_gwmp": "drivers.lora_gwmp:GwmpDriver",
+    "lora_sx1301": "drivers.lora_sx1301:Sx1301Driver",
 }
 
 
