@@ -1,0 +1,1 @@
+"""GSM modems on pseudo-terminals, a service centre behind them, phones that text."""
