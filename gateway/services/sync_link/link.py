@@ -34,8 +34,6 @@ log = logging.getLogger(__name__)
 
 SUBPROTOCOL = Subprotocol("offgrid-sync.v1")
 
-# Over GPRS a round trip takes a second or more, and TCP, TLS and the opening take four.
-_OPEN_TIMEOUT_S = 20.0
 _CLOSE_TIMEOUT_S = 1.0
 # tcp(7): what was sent and is not acknowledged for so long has met a dead link.
 _TCP_USER_TIMEOUT_MS = 9000
@@ -48,7 +46,8 @@ _NOTSENT_BYTES = 16 << 10
 class LinkSettings:
     """``url`` is ws or wss; ``tls`` belongs to wss and is None for ws. Durations in seconds.
 
-    Growth of the log is gathered for ``gather_s`` before it is offered, so that a batch has company.
+    Growth of the log is gathered for ``gather_s`` before it is offered, so that a batch has company. TCP, TLS
+    and the WebSocket's opening take four round trips, each a second or more over GPRS: ``open_timeout_s``.
     """
 
     url: str
@@ -58,6 +57,7 @@ class LinkSettings:
     gather_s: float = 0.2
     max_entries: int = 256
     max_bytes: int = 1 << 20
+    open_timeout_s: float = 20.0
 
     def __post_init__(self) -> None:
         if self.url.startswith("wss:") != (self.tls is not None):
@@ -185,7 +185,7 @@ class _Opened:
             compression=None,
             max_size=MAX_MESSAGE_BYTES,
             max_queue=4,
-            open_timeout=_OPEN_TIMEOUT_S,
+            open_timeout=self._settings.open_timeout_s,
             close_timeout=_CLOSE_TIMEOUT_S,
             ping_interval=None,  # the watch pings, and only when it is in doubt
             user_agent_header=None,
