@@ -93,7 +93,7 @@ async def test_objects_that_the_coordinator_wrongly_claims_to_hold_are_sent_afte
         ("garbage", "garbage"),
         ("text", "garbage"),
         ("oversize", "garbage"),
-        ("wrong-size", "garbage"),  # CATCHUP without a checkpoint, for there is none yet
+        ("wrong-size", "bad_size"),
         ("wrong-root", "bad_checkpoint"),
         ("wrong-cosignature", "bad_checkpoint"),
         ("want-unasked", "bad_bitmap"),
