@@ -9,23 +9,23 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-from aiohttp import web
 
+from gateway.core.http1 import Response
 from gateway.errors import NeedsPerson
-from gateway.services.http.server import Bounds, Site, serve
+from gateway.services.http.server import Bounds, Request, Site, serve
 
 Address = tuple[str, int]
 
 
-async def hello(request: web.Request) -> web.Response:
-    return web.Response(text="hello")
+async def hello(request: Request) -> Response:
+    return Response.of_text("hello")
 
 
-async def echo(request: web.Request) -> web.Response:
-    return web.Response(body=await request.read())
+async def echo(request: Request) -> Response:
+    return Response(await request.body(), "text/plain")
 
 
-async def bug(request: web.Request) -> web.Response:
+async def bug(request: Request) -> Response:
     raise KeyError("a bug")
 
 
@@ -65,6 +65,7 @@ async def serving(bounds: Bounds = DEFAULT) -> AsyncIterator[Served]:
 async def talk(served: Served, request: bytes) -> bytes:
     reader, writer = await asyncio.open_connection(*await served.ready)
     writer.write(request)
+    answer = b""
     with contextlib.suppress(ConnectionError):
         answer = await reader.read()
     writer.close()
@@ -130,21 +131,55 @@ async def test_one_peer_cannot_take_all_connections() -> None:
         other[1].close()
 
 
-@pytest.mark.parametrize("garbage", [b"\x00" * 100 + b"\r\n\r\n", b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 9000])
-async def test_garbage_is_answered_400_and_nothing_else_happens(garbage: bytes) -> None:
+@pytest.mark.parametrize(
+    ("garbage", "status"),
+    [
+        (b"\x00" * 100 + b"\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"a: b\r\n" * 900 + b"\r\n", 431),
+        (b"GET / HTTP/1.1\r\n" + b"a" * 20_000, 431),
+    ],
+)
+async def test_garbage_is_refused_and_nothing_else_happens(garbage: bytes, status: int) -> None:
     async with serving() as served:
-        answer = await talk(served, garbage + b"\r\n")
-        assert not answer or status_of(answer) == 400
+        assert status_of(await talk(served, garbage)) == status
         assert status_of(await talk(served, GET % b"/")) == 200
+        assert served.counts == [status, 200]
+
+
+async def test_one_connection_carries_requests_one_after_another_and_in_one_piece() -> None:
+    async with serving() as served:
+        post = b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
+        answer = await talk(served, post + post + GET % b"/")
+        assert answer.count(b"HTTP/1.1 200 OK") == 3
+        assert answer.count(b"\r\n\r\nabc") == 2
+        assert served.counts == [200, 200, 200]
+
+
+async def test_who_asks_first_is_told_to_go_on_only_where_the_body_is_wanted() -> None:
+    async with serving() as served:
+        head = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n"
+        reader, writer = await asyncio.open_connection(*await served.ready)
+        writer.write(head % b"/echo" + b"Connection: close\r\n\r\n")
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(b"abc")
+        assert (await reader.read()).endswith(b"abc")
+        writer.close()
+        assert status_of(await talk(served, head % b"/nowhere" + b"\r\n")) == 404
+
+
+async def test_an_answer_reaches_a_client_whose_body_was_not_wanted() -> None:
+    async with serving() as served:
+        head = b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\n"
+        assert status_of(await talk(served, head + bytes(500_000))) == 404
 
 
 async def test_what_runs_is_finished_when_the_server_is_stopped() -> None:
     started, go_on = asyncio.Event(), asyncio.Event()
 
-    async def slow(request: web.Request) -> web.Response:
+    async def slow(request: Request) -> Response:
         started.set()
         await go_on.wait()
-        return web.Response(text="finished")
+        return Response.of_text("finished")
 
     served = Served(Bounds())
     task = asyncio.create_task(serve(replace(served.site, routes={("GET", "/"): slow})))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from aiohttp import web
-
+from gateway.core.http1 import Response
 from gateway.core.vitals import PAGE_BELOW, Vitals, health_document, status_document
-from gateway.services.http.server import Respond
+from gateway.services.http.server import Request, Respond
 
 PROBES = frozenset({"/health", "/livez", "/readyz"})
 
@@ -17,27 +16,25 @@ ReadVitals = Callable[[], Awaitable[Vitals]]
 def pages(vitals: ReadVitals) -> Mapping[tuple[str, str], Respond]:
     """Routes over the newest vitals."""
 
-    async def health(request: web.Request) -> web.Response:
+    async def health(request: Request) -> Response:
         """200 while the score is 50 or more: what stands below it is for the operator's alert."""
         seen = await vitals()
-        return web.json_response(
-            health_document(seen), status=200 if seen.health.score >= PAGE_BELOW else 503
-        )
+        return Response.of_json(health_document(seen), 200 if seen.health.score >= PAGE_BELOW else 503)
 
-    async def alive(request: web.Request) -> web.Response:
+    async def alive(request: Request) -> Response:
         """200 as long as anything can be answered at all."""
-        return web.Response(text="alive\n")
+        return Response.of_text("alive\n")
 
-    async def ready(request: web.Request) -> web.Response:
+    async def ready(request: Request) -> Response:
         """200 while an upload could be promised, else 503 and why not."""
         seen = await vitals()
         if seen.ready:
-            return web.Response(text="ready\n")
-        return web.Response(text="".join(f"{reason}\n" for reason in seen.health.reasons), status=503)
+            return Response.of_text("ready\n")
+        return Response.of_text("".join(f"{reason}\n" for reason in seen.health.reasons), 503)
 
-    async def status(request: web.Request) -> web.Response:
+    async def status(request: Request) -> Response:
         """Each part with its state, for people and programs."""
-        return web.json_response(status_document(await vitals()))
+        return Response.of_json(status_document(await vitals()))
 
     return {
         ("GET", "/health"): health,
@@ -52,7 +49,7 @@ def metrics_page(
 ) -> Mapping[tuple[str, str], Respond]:
     """The route that Prometheus scrapes."""
 
-    async def metrics(request: web.Request) -> web.Response:
-        return web.Response(body=await page(), headers={"Content-Type": content_type})
+    async def metrics(request: Request) -> Response:
+        return Response(await page(), content_type)
 
     return {("GET", "/metrics"): metrics}

@@ -1,22 +1,58 @@
-"""One listening HTTP server, bounded in connections and in time; what it answers is given to it."""
+"""One listening HTTP/1.1 server, bounded in connections, in bytes and in time; ``core.http1`` reads for it.
+
+aiohttp would take 11 MiB of memory and a seventh of a second for what is needed here: whole bodies of a known
+length in, whole answers out.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
+from http import HTTPStatus
 
-from aiohttp import web
-
+from gateway.core.http1 import CONTINUE, END_OF_HEAD, MAX_HEAD, Head, HttpError, Response, parse_head
 from gateway.errors import NeedsPerson
 
 log = logging.getLogger(__name__)
 
-Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
+LINGER_S = 1.0
+LINGER_BYTES = 1 << 20
+"""How long, and how much of a body that nobody wants is read before a connection is closed: data left unread
+makes the kernel reset it, and the answer is lost with that (RFC 9112 section 9.6)."""
+
+
+class Request:
+    """One request; its body is read when somebody asks for it."""
+
+    def __init__(
+        self, head: Head, peer: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.head = head
+        self.peer = peer
+        self.unread = head.content_length
+        self._reader = reader
+        self._writer = writer
+
+    @property
+    def last_segment(self) -> str:
+        """What follows the last slash of the path."""
+        return self.head.path.rpartition("/")[2]
+
+    async def body(self) -> bytes:
+        """All of it, so look at its length first. Raises asyncio.IncompleteReadError and ConnectionError."""
+        if self.unread and self.head.expects_continue:
+            self._writer.write(CONTINUE)
+        body = await self._reader.readexactly(self.unread)
+        self.unread = 0
+        return body
+
+
+Respond = Callable[[Request], Awaitable[Response]]
 
 
 def _nobody_counts(status: int, seconds: float) -> None:
@@ -28,7 +64,8 @@ class Bounds:
     """What a server lets itself be kept busy with; times in seconds.
 
     Connections beyond are closed at once. ``head_s``: how long a connection may stand without the whole head
-    of a request. ``request_s``: from there to the answer. ``drain_s``: for what runs when we close.
+    of a request. ``request_s``: from there to the answer, and again until it is taken. ``drain_s``: for what
+    runs when we close.
     """
 
     connections: int = 256
@@ -40,8 +77,11 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """What a server serves: (method, path) → answer. ``counted`` is told status and seconds of every request
-    whose path is not among ``probes``: a probe that says no is not an error of the gateway's."""
+    """What a server serves: (method, path) → answer; a path that ends in ``/*`` stands for any last segment.
+
+    ``counted`` is told status and seconds of every request whose path is not among ``probes``: a probe that
+    says no is not an error of the gateway's. ``opened`` is told where it listens.
+    """
 
     name: str
     host: str
@@ -54,33 +94,25 @@ class Site:
 
 
 async def serve(site: Site) -> None:
-    """Serve until cancelled, then finish what runs. ``site.opened`` is told where it listens.
+    """Serve until cancelled, then finish what runs.
 
     Raises NeedsPerson where the port is taken or forbidden, and OSError where the address is not up yet.
     """
-    runner = web.AppRunner(
-        _application(site),
-        access_log=None,
-        auto_decompress=False,  # a small body that swells is refused as what it is: malformed
-        keepalive_timeout=site.bounds.head_s,
-        lingering_time=1.0,
-        shutdown_timeout=site.bounds.drain_s,
-    )
-    await runner.setup()
+    server = _Server(site)
+    listener = await _listen(site, server)
+    host, port = listener.sockets[0].getsockname()[:2]
+    log.info("listening", extra={"server": site.name, "address": f"{host}:{port}"})
+    site.opened(host, port)
     try:
-        async with await _listen(site, runner) as listener:
-            host, port = listener.sockets[0].getsockname()[:2]
-            log.info("listening", extra={"server": site.name, "address": f"{host}:{port}"})
-            site.opened(host, port)
-            await asyncio.Event().wait()
+        await asyncio.Event().wait()
     finally:
-        await runner.cleanup()
+        listener.close()
+        await server.drain()
 
 
-async def _listen(site: Site, runner: web.AppRunner) -> asyncio.Server:
-    loop = asyncio.get_running_loop()
+async def _listen(site: Site, server: _Server) -> asyncio.Server:
     try:
-        return await loop.create_server(lambda: _Doorkeeper(runner, site.bounds), site.host, site.port)
+        return await asyncio.start_server(server.connected, site.host, site.port, limit=MAX_HEAD)
     except OSError as error:
         what = f"cannot listen on TCP {site.host}:{site.port}: {error.strerror or error}"
         if error.errno == errno.EADDRINUSE:
@@ -90,67 +122,142 @@ async def _listen(site: Site, runner: web.AppRunner) -> asyncio.Server:
         raise
 
 
-class _Doorkeeper(asyncio.Protocol):
-    """Hands a new connection to aiohttp, or closes it where there are too many, of all or of one peer."""
+@dataclass(slots=True, eq=False)
+class _Connection:
+    """Owned by its own task; ``busy`` from the first byte of a request to the end of its answer."""
 
-    def __init__(self, runner: web.AppRunner, bounds: Bounds) -> None:
-        self._runner = runner
-        self._bounds = bounds
+    peer: str
+    task: asyncio.Task[None] | None
+    busy: bool = False
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        connection = cast("asyncio.Transport", transport)
-        server = self._runner.server
-        if server is None or self._is_full(server, connection):
-            connection.abort()
+
+class _Server:
+    """All connections of one site."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._connections: set[_Connection] = set()
+
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """What asyncio runs, as a task, for each connection."""
+        connection = _Connection(_host(writer), asyncio.current_task())
+        if self._is_full(connection.peer):
+            writer.transport.abort()
             return
-        protocol = server()
-        connection.set_protocol(protocol)
-        protocol.connection_made(connection)
+        self._connections.add(connection)
+        try:
+            await self._converse(connection, reader, writer)
+        except (ConnectionError, TimeoutError, asyncio.IncompleteReadError) as error:
+            log.debug("connection ended", extra={"server": self._site.name, "reason": repr(error)})
+        finally:
+            self._connections.discard(connection)
+            writer.close()
 
-    def _is_full(self, server: web.Server, connection: asyncio.Transport) -> bool:
-        host = _host(connection.get_extra_info("peername"))
-        others = [_host(other.peername) for other in server.connections]
-        return (
-            len(others) >= self._bounds.connections
-            or others.count(host) >= self._bounds.connections_of_one_peer
-        )
+    async def drain(self) -> None:
+        """End what is idle, give what is busy its time, end that too."""
+        for connection in self._connections:
+            if not connection.busy and connection.task is not None:
+                connection.task.cancel()
+        tasks = [connection.task for connection in self._connections if connection.task is not None]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=self._site.bounds.drain_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
+    def _is_full(self, peer: str) -> bool:
+        bounds = self._site.bounds
+        of_peer = sum(connection.peer == peer for connection in self._connections)
+        return len(self._connections) >= bounds.connections or of_peer >= bounds.connections_of_one_peer
 
-def _host(peername: object) -> object:
-    return peername[0] if isinstance(peername, tuple) and peername else None
+    async def _converse(
+        self, connection: _Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        keeps_alive = True
+        while keeps_alive:
+            async with asyncio.timeout(self._site.bounds.head_s):
+                raw = await _read_head(reader)
+            connection.busy = True
+            keeps_alive = await self._exchange(connection, raw, reader, writer)
+            connection.busy = False
 
-
-def _application(site: Site) -> web.Application:
-    @web.middleware
-    async def within_bounds(request: web.Request, handler: Respond) -> web.StreamResponse:
+    async def _exchange(
+        self,
+        connection: _Connection,
+        raw: bytes,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> bool:
+        """One request and its answer; whether another may follow."""
         started = time.monotonic()
-        response = await _answer(request, handler, site.bounds.request_s)
-        if request.path not in site.probes:
-            site.counted(response.status, time.monotonic() - started)
-        return response
+        try:
+            request = Request(parse_head(raw), connection.peer, reader, writer)
+        except HttpError as error:
+            self._site.counted(error.status, time.monotonic() - started)
+            await self._send(writer, _failure(error), keeps_alive=False)
+            await _linger(reader, writer)
+            return False
+        response = await self._answer(request)
+        if request.head.path not in self._site.probes:
+            self._site.counted(response.status, time.monotonic() - started)
+        keeps_alive = request.head.keeps_alive and not request.unread
+        await self._send(writer, response, keeps_alive=keeps_alive)
+        if request.unread:
+            await _linger(reader, writer)
+        return keeps_alive
 
-    application = web.Application(middlewares=[within_bounds])
-    for (method, path), respond in site.routes.items():
-        application.router.add_route(method, path, respond)
-    return application
+    async def _answer(self, request: Request) -> Response:
+        try:
+            respond = self._route(request.head)
+            async with asyncio.timeout(self._site.bounds.request_s):
+                return await respond(request)
+        except HttpError as error:
+            return _failure(error)
+        except TimeoutError:
+            return _failure(HttpError(HTTPStatus.REQUEST_TIMEOUT, "too slow"))
+        except (ConnectionError, asyncio.IncompleteReadError):  # told to the counter: nobody is there
+            return _failure(HttpError(HTTPStatus.BAD_REQUEST, "the request ended early"))
+        except Exception:  # a bug in one answer: said loudly, counted as 500, and the server goes on
+            log.exception("a request failed", extra={"method": request.head.method})
+            return _failure(HttpError(HTTPStatus.INTERNAL_SERVER_ERROR, "failed"))
+
+    def _route(self, head: Head) -> Respond:
+        parent = head.path.rpartition("/")[0]
+        routes = self._site.routes
+        for path in (head.path, f"{parent}/*"):
+            if (head.method, path) in routes:
+                return routes[head.method, path]
+            if any(known == path for _, known in routes):
+                raise HttpError(HTTPStatus.METHOD_NOT_ALLOWED, "no such method here")
+        raise HttpError(HTTPStatus.NOT_FOUND, "no such path")
+
+    async def _send(self, writer: asyncio.StreamWriter, response: Response, *, keeps_alive: bool) -> None:
+        writer.write(response.to_bytes(keeps_alive=keeps_alive))
+        async with asyncio.timeout(self._site.bounds.request_s):
+            await writer.drain()
 
 
-async def _answer(request: web.Request, handler: Respond, seconds: float) -> web.StreamResponse:
+async def _read_head(reader: asyncio.StreamReader) -> bytes:
+    """Up to the empty line. What is longer than a head may be comes cut, for the parser to refuse."""
     try:
-        async with asyncio.timeout(seconds):
-            return await handler(request)
-    except web.HTTPException as error:  # aiohttp's own: no such path, no such method
-        return _failure(error.status, error.reason)
-    except TimeoutError:
-        return _failure(408, "too slow")
-    except (ConnectionError, asyncio.IncompleteReadError, web.RequestPayloadError):
-        return _failure(400, "the request ended early")  # told to the counter only: nobody is there
-    except Exception:  # a bug in one answer: said loudly, counted as 500, and the server goes on
-        log.exception("a request failed", extra={"method": request.method, "path": request.path})
-        return _failure(500, "failed")
+        return await reader.readuntil(END_OF_HEAD)
+    except asyncio.LimitOverrunError:
+        return await reader.read(MAX_HEAD + 1) + bytes(MAX_HEAD)
 
 
-def _failure(status: int, reason: str) -> web.Response:
-    response = web.json_response({"status": "failed", "detail": reason}, status=status)
-    response.force_close()
-    return response
+async def _linger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    left = LINGER_BYTES
+    with contextlib.suppress(TimeoutError, OSError):
+        async with asyncio.timeout(LINGER_S):
+            writer.write_eof()
+            while left > 0 and (piece := await reader.read(left)):
+                left -= len(piece)
+
+
+def _host(writer: asyncio.StreamWriter) -> str:
+    peername = writer.get_extra_info("peername")
+    return str(peername[0]) if peername else ""
+
+
+def _failure(error: HttpError) -> Response:
+    return Response.of_json({"status": "failed", "detail": str(error)}, error.status)

@@ -6,13 +6,12 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
-from aiohttp import web
-
 from gateway.core.answer import Answer
+from gateway.core.http1 import Response
 from gateway.core.message.downlink import encode_downlink
 from gateway.core.refusal import Refusal, Refused
 from gateway.model import Source
-from gateway.services.http.server import Respond
+from gateway.services.http.server import Request, Respond
 
 RADIO = "http"
 LINGER_S = 0.002
@@ -44,14 +43,14 @@ def uploads(reception: Reception) -> Mapping[tuple[str, str], Respond]:
     """Routes that hand in and ask for receipts."""
     room = _Room(reception)
 
-    async def snapshots(request: web.Request) -> web.Response:
+    async def snapshots(request: Request) -> Response:
         return await room.upload(request, reception.snapshot)
 
-    async def transactions(request: web.Request) -> web.Response:
+    async def transactions(request: Request) -> Response:
         return await room.upload(request, reception.transactions)
 
-    async def receipt(request: web.Request) -> web.Response:
-        content = _hash(request.match_info["content"])
+    async def receipt(request: Request) -> Response:
+        content = _hash(request.last_segment)
         source = _source(request)
         try:
             reception.arrived(source, 0)
@@ -61,7 +60,7 @@ def uploads(reception: Reception) -> Mapping[tuple[str, str], Respond]:
             return _response(request, source, reception.refuse(source, refused))
         return _response(request, source, await reception.receipt(content))
 
-    async def beacon(request: web.Request) -> web.Response:
+    async def beacon(request: Request) -> Response:
         source = _source(request)
         try:
             reception.arrived(source, 0)
@@ -72,7 +71,7 @@ def uploads(reception: Reception) -> Mapping[tuple[str, str], Respond]:
     return {
         ("POST", "/v1/snapshots"): snapshots,
         ("POST", "/v1/transactions"): transactions,
-        ("GET", "/v1/receipts/{content}"): receipt,
+        ("GET", "/v1/receipts/*"): receipt,
         ("GET", "/v1/beacon"): beacon,
     }
 
@@ -84,29 +83,25 @@ class _Room:
         self._reception = reception
         self._taken = 0
 
-    async def upload(self, request: web.Request, take_json: Take) -> web.Response:
+    async def upload(self, request: Request, take_json: Take) -> Response:
         source = _source(request)
         try:
             size = self._admit(request, source)
         except Refused as refused:
-            response = _response(request, source, self._reception.refuse(source, refused))
-            response.force_close()  # the body stays unread, so nothing can follow it
-            return response
+            return _response(request, source, self._reception.refuse(source, refused))
         self._taken += size
         try:
-            body = await request.content.readexactly(size)
-            take = self._reception.message if request.content_type == CBOR else take_json
+            body = await request.body()
+            take = self._reception.message if request.head.content_type == CBOR else take_json
             return _response(request, source, await take(source, body))
         finally:
             self._taken -= size
 
-    def _admit(self, request: web.Request, source: Source) -> int:
+    def _admit(self, request: Request, source: Source) -> int:
         """The length of a body that may be read now. Raises Refused before a byte of it is."""
-        if request.content_type not in (JSON, CBOR):
+        size, largest = request.head.content_length, self._reception.max_bytes
+        if request.head.content_type not in (JSON, CBOR):
             raise Refused(Refusal.UNSUPPORTED, f"{JSON} or {CBOR} expected")
-        size, largest = request.content_length, self._reception.max_bytes
-        if size is None:
-            raise Refused(Refusal.MALFORMED, "a Content-Length is required")
         if size > largest:
             raise Refused(Refusal.TOO_LARGE, f"{size} bytes announced, {largest} allowed")
         self._reception.arrived(source, size)
@@ -115,10 +110,8 @@ class _Room:
         return size
 
 
-def _source(request: web.Request) -> Source:
-    return Source(
-        radio=RADIO, peer=request.remote or "", correlation_id=secrets.token_hex(6), linger_s=LINGER_S
-    )
+def _source(request: Request) -> Source:
+    return Source(radio=RADIO, peer=request.peer, correlation_id=secrets.token_hex(6), linger_s=LINGER_S)
 
 
 def _hash(text: str) -> bytes | None:
@@ -129,11 +122,10 @@ def _hash(text: str) -> bytes | None:
     return content if len(content) == 32 and len(text) == 64 else None
 
 
-def _response(request: web.Request, source: Source, answer: Answer) -> web.Response:
-    headers = {"X-Correlation-Id": source.correlation_id}
+def _response(request: Request, source: Source, answer: Answer) -> Response:
+    fields = {"X-Correlation-Id": source.correlation_id}
     if answer.retry_after_s:
-        headers["Retry-After"] = str(answer.retry_after_s)
-    if CBOR in (request.content_type, request.headers.get("Accept")):
-        body = encode_downlink(answer.message)
-        return web.Response(body=body, status=answer.http_status, content_type=CBOR, headers=headers)
-    return web.json_response(answer.to_json(), status=answer.http_status, headers=headers)
+        fields["Retry-After"] = str(answer.retry_after_s)
+    if CBOR in (request.head.content_type, request.head.fields.get("accept")):
+        return Response(encode_downlink(answer.message), CBOR, answer.http_status, fields)
+    return Response.of_json(answer.to_json(), answer.http_status, fields)
