@@ -115,7 +115,9 @@ def over_tls(tmp_path: Path) -> OpenTls:
     return opened
 
 
-@pytest.mark.parametrize("host_ms", [0, NOW_MS, NOW_MS + TEN_YEARS_MS])
+@pytest.mark.parametrize(
+    "host_ms", [0, NOW_MS, NOW_MS + TEN_YEARS_MS], ids=["1970", "now", "ten_years_ahead"]
+)
 async def test_the_link_comes_up_under_any_host_clock(
     authority: Authority, over_tls: OpenTls, host_ms: int
 ) -> None:
@@ -127,7 +129,7 @@ async def test_the_link_comes_up_under_any_host_clock(
         assert rig.link.vitals().attempts == 1
 
 
-@pytest.mark.parametrize("host_ms", [0, NOW_MS + TEN_YEARS_MS])
+@pytest.mark.parametrize("host_ms", [0, NOW_MS + TEN_YEARS_MS], ids=["1970", "ten_years_ahead"])
 @pytest.mark.parametrize("days", [(-300, -2), (2, 300)])
 async def test_dates_are_judged_once_the_time_is_known_whatever_the_host_clock_says(
     authority: Authority, over_tls: OpenTls, days: tuple[int, int], host_ms: int
