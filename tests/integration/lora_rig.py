@@ -11,6 +11,7 @@ from random import Random
 
 from drivers.errors import DriverLost
 from drivers.lora_gwmp import GwmpDriver
+from gateway.core.lora.downlinks import Join
 from gateway.core.lora.link import LoraLink
 from gateway.core.lora.regions import REGIONS, Region
 from gateway.core.lora.windows import Timing
@@ -21,18 +22,18 @@ from simulators.lora.ether import DeviceTiming, Ether
 from simulators.lora.forwarder import SimForwarder
 from simulators.lora.plans import PLANS
 
-# A fifth of the field's times, so that no test waits for a real common window.
+# Shorter than the field's times, so that no test waits for a real common window.
 QUICK = Timing(
     rx1_s=0.4,
     rx2_s=0.8,
-    common_open_s=1.2,
-    common_close_s=3.2,
+    common_open_s=1.0,
+    common_close_s=2.4,
     settle_s=0.05,
-    linger_s=0.6,
+    linger_s=0.2,
     lead_s=0.05,
     guard_s=0.1,
 )
-QUICK_DEVICE = DeviceTiming(rx1_s=0.4, rx2_s=0.8, common_open_s=1.2, common_close_s=3.2)
+QUICK_DEVICE = DeviceTiming(rx1_s=0.4, rx2_s=0.8, common_open_s=1.0, common_close_s=2.4)
 
 Submit = Callable[[bytes, str, str], Awaitable[bytes]]
 
@@ -101,6 +102,8 @@ async def lora_rig(
     submit: Submit | None = None,
     uplink_loss: float = 0.0,
     downlink_loss: float = 0.0,
+    join: Join = joined_receipts,
+    quick: bool = True,
     seed: int = 1,
 ) -> AsyncIterator[Rig]:
     submitted: list[bytes] = []
@@ -111,9 +114,9 @@ async def lora_rig(
 
     random = Random(seed)
     driver = GwmpDriver("lora", {"port": 0, "tx_ack_timeout_s": 1.0}, clock=SystemClock())
-    link = LoraLink(region, timing=QUICK, join=joined_receipts)
+    link = LoraLink(region, timing=QUICK if quick else Timing(), join=join)
     intake = LoraIntake("lora", driver, link, record, clock=SystemClock())
-    ether = Ether(PLANS[plan], random, uplink_loss, downlink_loss, QUICK_DEVICE)
+    ether = Ether(PLANS[plan], random, uplink_loss, downlink_loss, QUICK_DEVICE if quick else DeviceTiming())
     service = asyncio.create_task(intake.run(), name="intake")
     try:
         await listening(driver)

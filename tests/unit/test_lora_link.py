@@ -121,7 +121,7 @@ def test_a_missing_fragment_is_asked_for_and_nothing_else_is() -> None:
     assert deliver(link, [frames[0], frames[2], frames[4]]) == []
     (ack,) = sends(link.due(link.next_due() or 0.0))
     assert ack.payload == bytes([0xE0, 0x11]) + xid_of(content(1, 450)) + bytes([5, 0b10101])
-    assert ack.priority is Priority.ACK
+    assert ack.priority is Priority.ANSWER
 
 
 def test_a_fragment_that_was_overtaken_makes_the_acknowledgement_needless() -> None:
@@ -318,8 +318,22 @@ def test_bitmaps_and_repetitions_leave_the_last_of_an_hour_to_first_answers() ->
         now += 0.7
         deliver(link, fragments(content(int(now * 10), 150))[1:], at=now)
         link.due(now + 0.3)
-    message = message_of(deliver(link, fragments(content(-1)), at=now + 1))
+    message = message_of(deliver(link, fragments(content(10**6)), at=now + 1))
     assert len(sends(link.answer(message.context, PROMISE, now + 1.4))) == 1
+
+
+def test_garbage_that_must_be_refused_cannot_use_up_the_duty_of_promises() -> None:
+    link, now = LoraLink(EU868), 0.0
+    refusal = bytes.fromhex("8411010060")
+    while link.counts["rx1_duty_cycle"] < 100:
+        now += 0.5
+        message = message_of(deliver(link, fragments(content(int(now * 2))), at=now))
+        link.answer(message.context, refusal, now + 0.3)
+        link.due(now + 0.4)
+        deliver(link, [Poll(content(int(now * 2), 4))], at=now + 0.4)
+    message = message_of(deliver(link, fragments(content(10**6)), at=now + 1))
+    (send,) = sends(link.answer(message.context, PROMISE, now + 1.4))
+    assert (send.window, send.priority) == (Window.RX1, Priority.PROMISE)
 
 
 def test_us_answers_keep_the_dwell_time_and_the_devices_channel() -> None:

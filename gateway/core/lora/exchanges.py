@@ -18,13 +18,14 @@ from gateway.core.lora.frames import (
     Part,
     split,
 )
-from gateway.core.lora.windows import Heard
+from gateway.core.lora.windows import Heard, Priority
 
 MAX_EXCHANGES = 1024
 MAX_MESSAGE_BYTES = 2 << 20  # of the messages kept, in sum; the oldest go first
 FRESH_S = 60.0  # an older answer is not repeated: the message is submitted again, and may get a better one
 BACKOFF_S = 5.0  # before the first repetition of an answer; doubled for each further one
 MAX_BACKOFF_S = 640.0
+PROMISE_HEAD = b"\x84\x10"  # a CBOR array of 4 that begins with 16 (docs/protocol/messages.md)
 
 
 @dataclass(slots=True)
@@ -75,8 +76,12 @@ class Exchange:
         given = self._given.get(part)
         return given is not None and now - given.at < min(BACKOFF_S * 2 ** (given.times - 1), MAX_BACKOFF_S)
 
-    def was_given(self, part: int) -> bool:
-        return part in self._given
+    def priority(self, part: int) -> Priority:
+        """How much of the duty this part of the answer may use."""
+        if part or part in self._given:
+            return Priority.REPEAT
+        promised = self.answer is not None and self.answer.startswith(PROMISE_HEAD)
+        return Priority.PROMISE if promised else Priority.ANSWER
 
     def give(self, part: int, now: float) -> None:
         given = self._given.setdefault(part, _Given(0, now))

@@ -215,9 +215,13 @@ class LoraLink:
         def build(max_bytes: int) -> bytes | None:
             return exchange.frame(part, max_bytes, down.region.part_bytes)
 
-        priority = Priority.REPEAT if part or exchange.was_given(part) else Priority.ANSWER
         say = Say(
-            key=exchange.digest, hearing=hearing, priority=priority, build=build, exchange=exchange, part=part
+            key=exchange.digest,
+            hearing=hearing,
+            priority=exchange.priority(part),
+            build=build,
+            exchange=exchange,
+            part=part,
         )
         return list(down.place(say, now, after))
 
@@ -232,13 +236,13 @@ class LoraLink:
             progress = self._reassembly.bitmap(xid)
             return None if progress is None else Ack(xid, *progress).to_bytes()
 
-        return self._say(xid, hearing, Priority.ACK, build, now)
+        return self._say(xid, hearing, Priority.ANSWER, build, now)
 
     def _abort(self, xid: bytes, code: int, hearing: Hearing, now: float) -> list[Event]:
         """End a transfer, in RX1 or RX2 or not at all: forged polls must not fill the common window."""
         frame = Abort(xid, code).to_bytes()
         self.counts["aborted"] += 1
-        return self._say(xid, hearing, Priority.REPEAT, lambda _: frame, now, may_wait=False)
+        return self._say(xid, hearing, Priority.ABORT, lambda _: frame, now, may_wait=False)
 
     def _say(
         self,

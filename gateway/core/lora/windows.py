@@ -27,15 +27,16 @@ class Window(IntEnum):
 
 
 class Priority(IntEnum):
-    """What may use how much of an hour's duty: answers all of it, the others leave something to them."""
+    """What may use how much of an hour's duty: anyone can provoke the latter three."""
 
-    ANSWER = 0
-    ACK = 1
+    PROMISE = 0
+    ANSWER = 1  # refusals, RESUME, LOOSE, BEACON; the bitmaps of transfers
     REPEAT = 2  # answers given before, later parts of long ones
+    ABORT = 3
 
     @property
     def share(self) -> float:
-        return (1.0, 0.9, 0.7)[self]
+        return (1.0, 0.8, 0.6, 0.3)[self]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
