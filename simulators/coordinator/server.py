@@ -8,6 +8,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
@@ -84,21 +85,21 @@ class Coordinator:
     async def __aenter__(self) -> Self:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="coordinator")
         self._loop = asyncio.get_running_loop()
-        self.authority = await self.work(self._open)
-        self.vkey = self.authority.note_key.vkey()
-        self.registry = metrics.registry(self.authority)
-        self._server = await self._serve_links()
-        self._runner = await self._serve_api()
+        async with AsyncExitStack() as stack:
+            stack.callback(self._thread.shutdown)
+            self.authority = await self.work(self._open)
+            stack.push_async_callback(self.work, self.authority.store.close)
+            self.vkey = self.authority.note_key.vkey()
+            self.registry = metrics.registry(self.authority)
+            await self._serve_api(stack)
+            await stack.enter_async_context(await self._serve_links())
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.close(close_connections=True)
-        await self._server.wait_closed()
-        await self._runner.cleanup()
-        await self.work(self.authority.store.close)
-        self._thread.shutdown()
+        await self._stack.aclose()
 
     async def work(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a call on the working thread: store, signatures and sessions belong to it."""
@@ -179,12 +180,12 @@ class Coordinator:
         self.ws_url = _url("wss" if self._tls else "ws", next(iter(server.sockets)).getsockname())
         return server
 
-    async def _serve_api(self) -> web.AppRunner:
+    async def _serve_api(self, stack: AsyncExitStack) -> None:
         runner = web.AppRunner(application(self, self._token), access_log=None)
         await runner.setup()
+        stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, *self._api, ssl_context=self._api_tls).start()
         self.api_url = _url("https" if self._api_tls else "http", runner.addresses[0])
-        return runner
 
     async def _link(self, websocket: ServerConnection) -> None:
         link = Link(self.authority, websocket, self.work)

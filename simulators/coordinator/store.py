@@ -33,6 +33,9 @@ MAX_FENCED = 64
 MAX_CLAIMS = 16
 """Heads of one origin that are remembered ahead of their entries; the smallest goes first."""
 
+MAX_EVIDENCE = 64
+"""Forks that are kept of one origin; the oldest that bars nothing goes first."""
+
 _CHUNK = 500
 """Values in one IN (…); SQLite's own limit is 32,766."""
 
@@ -162,6 +165,11 @@ class Store:
             self._db.execute(
                 "INSERT OR IGNORE INTO evidence (origin, seen_at, a, b, size, root) VALUES (?,?,?,?,?,?)",
                 (origin.n, at, fork.a, fork.b, fork.size, fork.root),
+            )
+            self._db.execute(
+                "DELETE FROM evidence WHERE origin = ?"
+                " AND n NOT IN (SELECT fork FROM origins WHERE fork NOT NULL) AND n NOT IN (SELECT n FROM evidence WHERE origin = ? ORDER BY n DESC LIMIT ?)",
+                (origin.n, origin.n, MAX_EVIDENCE),
             )
             if bars:
                 self._db.execute(

@@ -17,12 +17,14 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return sha256(b"\x01" + left + right).digest()
 
 
-def root_of(leaves: Sequence[bytes]) -> bytes:
-    """MTH(D[n]) of section 2.1, given the leaves' hashes."""
-    if len(leaves) <= 1:
-        return leaves[0] if leaves else EMPTY_ROOT
-    k = _split(len(leaves))
-    return node_hash(root_of(leaves[:k]), root_of(leaves[k:]))
+def root_of(leaves: Sequence[bytes], start: int = 0, end: int | None = None) -> bytes:
+    """MTH(D[start:end]) of section 2.1, given the leaves' hashes."""
+    end = len(leaves) if end is None else end
+    n = end - start
+    if n <= 1:
+        return leaves[start] if n else EMPTY_ROOT
+    k = start + _split(n)
+    return node_hash(root_of(leaves, start, k), root_of(leaves, k, end))
 
 
 def root_of_data(data: Iterable[bytes]) -> bytes:

@@ -484,6 +484,17 @@ def _mutated(data: bytes, dice: random.Random) -> bytes:
     return bytes(raw)
 
 
+async def test_a_taken_port_leaves_nothing_open_and_the_next_start_succeeds(
+    coordinator: Coordinator, tmp_path: Path
+) -> None:
+    port = int(coordinator.ws_url.rpartition(":")[2])
+    with pytest.raises(OSError, match="address already in use"):
+        async with Coordinator(db=tmp_path / "other.db", token="t", listen=("127.0.0.1", port)):
+            raise AssertionError("two listen on one port")
+    async with Coordinator(db=tmp_path / "other.db", token="t") as other:
+        assert other.ws_url != coordinator.ws_url
+
+
 async def test_acks_alone_are_given_without_looking(tmp_path: Path) -> None:
     gateway = RawGateway("gw-1", b"1" * 32)
     _hand_overs(gateway)
