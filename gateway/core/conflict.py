@@ -15,7 +15,6 @@ MAX_CANDIDATES = 4
 """Unverified objects kept of one identity; any of them may turn out to carry the right signature."""
 
 _DEVICE_CHARS = 16
-_HEX = frozenset("0123456789abcdef")
 
 
 class ConflictKind(IntEnum):
@@ -28,21 +27,14 @@ class ConflictKind(IntEnum):
 class Spend(NamedTuple):
     """What a payment spends, and to whom."""
 
-    sender: int  # device number
-    nonce: int
+    key: tuple[int, int]  # device number of the sender, nonce: two payments under one cannot both stand
     receiver: bytes | str  # 8 bytes of a device id, else the text
-
-    @property
-    def key(self) -> tuple[int, int]:
-        """What two payments share when they cannot both stand."""
-        return self[:2]
 
 
 def device_number(device: str) -> int | None:
     """A device id as a signed 64-bit integer; None for a text that is not 16 lower-case hex characters."""
-    if len(device) != _DEVICE_CHARS or not _HEX.issuperset(device):
-        return None
-    return int.from_bytes(bytes.fromhex(device), "big", signed=True)
+    packed = _packed(device)
+    return None if packed is None else int.from_bytes(packed, "big", signed=True)
 
 
 def key_number(key: bytes) -> int:
@@ -52,12 +44,12 @@ def key_number(key: bytes) -> int:
 
 def spend_of(transaction: Transaction) -> Spend | None:
     """None where the sender is no device id: no key can ever verify that."""
-    sender = device_number(transaction.sender)
+    sender = _packed(transaction.sender)
     if sender is None:
         return None
     receiver = transaction.receiver
-    packed = receiver if device_number(receiver) is None else bytes.fromhex(receiver)
-    return Spend(sender, transaction.nonce, packed)
+    number = int.from_bytes(sender, "big", signed=True)
+    return Spend((number, transaction.nonce), _packed(receiver) or receiver)
 
 
 def conflict_of(receivers: Collection[bytes | str]) -> ConflictKind | None:
@@ -68,3 +60,13 @@ def conflict_of(receivers: Collection[bytes | str]) -> ConflictKind | None:
     if len(receivers) < 2:
         return None
     return ConflictKind.DOUBLE_SPEND if len(set(receivers)) > 1 else ConflictKind.DUPLICATE_NONCE
+
+
+def _packed(device: str) -> bytes | None:
+    if len(device) != _DEVICE_CHARS:
+        return None
+    try:
+        packed = bytes.fromhex(device)
+    except ValueError:
+        return None
+    return packed if packed.hex() == device else None  # fromhex also takes blanks and upper case

@@ -177,8 +177,7 @@ def _item(judged: Judged, receipt: EncodedObject | None, facts: Facts) -> Item |
 
 def _full_item(judged: Judged, receipt: EncodedObject | None, facts: Facts) -> Item:
     transaction = judged.item.transaction
-    is_well_formed = isinstance(transaction, Transaction)
-    return Item(
+    item = Item(
         identity=judged.identity,
         transaction=None if isinstance(transaction, OversizeTransaction) else encoded(transaction),
         raw=isinstance(transaction, RawTransaction),
@@ -186,11 +185,13 @@ def _full_item(judged: Judged, receipt: EncodedObject | None, facts: Facts) -> I
         spend=spend_of(transaction) if isinstance(transaction, Transaction) else None,
         key=judged.key,
         held=facts.known.get(judged.identity, ()),
-        receipt=receipt if is_well_formed else None,
-        receipt_state=_STATE[judged.receipt_standing or Standing.UNVERIFIED],
-        receipt_signer=device_number(transaction.receiver) if isinstance(transaction, Transaction) else None,
-        receipt_held=None if receipt is None else facts.receipts.get(receipt.hash),
     )
+    if receipt is not None and isinstance(transaction, Transaction):
+        item.receipt = receipt
+        item.receipt_state = _STATE[judged.receipt_standing or Standing.UNVERIFIED]
+        item.receipt_signer = device_number(transaction.receiver)
+        item.receipt_held = facts.receipts.get(receipt.hash)
+    return item
 
 
 def _all_held(prepared: Prepared, facts: Facts) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import NamedTuple
 
 from gateway.core.conflict import Spend
 from gateway.core.merkle import Frontier
@@ -35,14 +36,13 @@ class ObjectState(IntEnum):
     INVALID = 3  # out of its grammar, or fits none of the signer's proven keys
 
 
-@dataclass(frozen=True, slots=True)
-class HeldObject:
+class HeldObject(NamedTuple):
     """An object of the log: its ordinal, its hash, its standing, and the leaf that covers it."""
 
     ordinal: int
     hash: bytes
     state: ObjectState
-    index: int
+    leaf: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +94,16 @@ class Facts:
     """By header hash: the same device's snapshots of that count, root and timestamp."""
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedObject:
+class EncodedObject(NamedTuple):
     """An object's hash and its bytes."""
 
     hash: bytes
     body: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Item:
-    """One place of an upload's list.
+    """One place of an upload's list; built once, then only read (a frozen one takes four times as long).
 
     ``transaction`` is None where its text is too long to keep: only the identity stands in the list.
     ``held`` is what was known of this identity when the facts were read. ``key`` verified it, where one did.

@@ -61,9 +61,9 @@ class _Flight:
     """One upload on its way; handed from thread to thread, never in two hands at once."""
 
     upload: Upload
+    prepared: Prepared
     stamp: Stamp
     future: asyncio.Future[Recorded]
-    prepared: Prepared | None = None
     judgement: Judgement | None = None
 
 
@@ -137,9 +137,10 @@ class Recorder:
             return recorded
         if self._in_flight >= MAX_IN_FLIGHT:
             return Recorded(answer=Nack(Refusal.BUSY, BUSY_RETRY_S, "too many uploads at once"))
-        flight = _Flight(upload, self._now(), asyncio.get_running_loop().create_future())
+        prepared = prepare(upload.message)
+        flight = _Flight(upload, prepared, self._now(), asyncio.get_running_loop().create_future())
         self._in_flight += 1
-        self._jobs.put(lambda: self._prepare(flight))
+        self._store.ask(prepared.question, lambda facts: self._asked(flight, facts))
         return await flight.future
 
     # On a verify thread.
@@ -147,14 +148,6 @@ class Recorder:
     def _verify(self) -> None:
         while (job := self._jobs.get()) is not None:
             job()
-
-    def _prepare(self, flight: _Flight) -> None:
-        try:
-            flight.prepared = prepare(flight.upload.message)
-        except Exception as error:  # a bug on one upload: its sender's task is told, the thread lives on
-            self._land(flight, error)
-        else:
-            self._store.ask(flight.prepared.question, lambda facts: self._asked(flight, facts))
 
     def _asked(self, flight: _Flight, facts: Facts | BaseException) -> None:
         """On the store's thread."""
@@ -164,7 +157,6 @@ class Recorder:
             self._jobs.put(lambda: self._judge(flight, facts))
 
     def _judge(self, flight: _Flight, facts: Facts) -> None:
-        assert flight.prepared is not None  # noqa: S101 - set by _prepare, the only way here
         try:
             outcome = judge(flight.prepared, facts, flight.upload.source.radio, flight.stamp)
         except Exception as error:  # Refused, or a bug on one upload

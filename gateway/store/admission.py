@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.core.conflict import MAX_CANDIDATES
+from gateway.core.conflict import MAX_CANDIDATES, key_number
 from gateway.core.lists import MAX_CHAIN, Place, continuation, difference
 from gateway.core.refusal import Refusal, Refused
 from gateway.core.submission import (
@@ -65,7 +65,8 @@ class Admission:
         items = [item for item in submission.items if isinstance(item, Item)]
         fresh = group.find_since(submission.horizon, _hashes_of(submission, items))
         fresh |= group.find(_unsettled(items))
-        group.spends.load([item.spend.key for item in items if item.spend and _rises(item)])
+        unheard = [key_number(key) for key in submission.proven if not self._keys.has_proven(key)]
+        group.spends.load([item.spend.key for item in items if item.spend and _rises(item)], unheard)
         plans = self._plan_all(group, items, fresh, loose=submission.snapshot is None)
         held = self._held_header(group, submission, fresh)
         leaf = self._stage(
@@ -116,15 +117,15 @@ class Admission:
     def _prove(self, group: Group, submission: Submission) -> None:
         for key in submission.proven:
             if self._keys.find(key) is None:
-                group.add_key(self._keys.stage(key, logged=False))
+                group.keys.append(self._keys.stage(key, logged=False))
 
     def _head_objects(
         self, group: Group, submission: Submission, plans: Sequence[_Plan], *, is_snapshot: bool
     ) -> list[NewObject]:
         """The header, and the uploader's key where this entry is the first to cover something of it."""
-        objects = []
+        objects: list[NewObject] = []
         if submission.snapshot is not None and is_snapshot:
-            objects.append(NewObject(Kind.SNAPSHOT, submission.snapshot.header, ObjectState.VERIFIED))
+            objects.append((Kind.SNAPSHOT, submission.snapshot.header, ObjectState.VERIFIED, None))
         row = self._keys.find(submission.key)
         if row is None or row.logged:
             return objects
@@ -132,7 +133,7 @@ class Admission:
             body = encode_object(DeviceKeyObject(submission.key))
             group.logged_keys.append((group.state.next_ordinal + len(objects), row.id))
             self._keys.stage(submission.key, logged=True)
-            objects.append(NewObject(Kind.KEY, EncodedObject(object_hash(body), body), ObjectState.VERIFIED))
+            objects.append((Kind.KEY, EncodedObject(object_hash(body), body), ObjectState.VERIFIED, None))
         return objects
 
     def _stage_standing(self, group: Group, plan: _Plan, leaf: int) -> None:
@@ -191,7 +192,7 @@ class Admission:
         if submission.snapshot is not None:
             return (new if held is None else held,)
         return tuple(
-            new if plan.held is None else group.place(self._connection, plan.held.index) for plan in plans
+            new if plan.held is None else group.place(self._connection, plan.held.leaf) for plan in plans
         )
 
 
@@ -280,19 +281,19 @@ def _stage_item(group: Group, plan: _Plan, objects: list[NewObject], first: int)
     if plan.transaction is not None:
         plan.place = first + len(objects)
         kind = Kind.RAW if item.raw else Kind.TRANSACTION
-        objects.append(NewObject(kind, plan.transaction, item.state, item.identity))
+        objects.append((kind, plan.transaction, item.state, item.identity))
         if item.state != ObjectState.VERIFIED and item.spend is not None:
             group.wait(plan.place, *item.spend.key)
     if plan.receipt is not None:
         if item.receipt_state != ObjectState.VERIFIED and item.receipt_signer is not None:
             group.wait(first + len(objects), item.receipt_signer, RECEIPT_NONCE)
-        objects.append(NewObject(Kind.RECEIPT, plan.receipt, item.receipt_state))
+        objects.append((Kind.RECEIPT, plan.receipt, item.receipt_state, None))
 
 
 def _raise(
     group: Group, held: HeldObject, kind: Kind, encoded: EncodedObject, identity: bytes | None
 ) -> None:
-    row = (held.ordinal, held.index, int(kind), int(held.state), held.hash, identity)
+    row = (held.ordinal, held.leaf, int(kind), int(held.state), held.hash, identity)
     group.change(row, ObjectState.VERIFIED, len(encoded.body))
 
 

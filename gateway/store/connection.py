@@ -90,6 +90,10 @@ def fatal(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         if _primary_code(error) == _BUSY:
             raise FatalError(f"{path}: another process holds the database; stop it first") from error
+        if _primary_code(error) in (_IOERR, _FULL):
+            raise FatalError(
+                f"{path}: the disk refused ({error}); free space on it, or replace it"
+            ) from error
         raise FatalError(f"{path}: {error}") from error
 
 

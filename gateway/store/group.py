@@ -18,15 +18,8 @@ from gateway.store.spends import SpendKey, Spends
 from gateway.store.state import LogState
 from gateway.store.tiles import append_leaves
 
-
-@dataclass(frozen=True, slots=True)
-class NewObject:
-    """An object that an entry will cover."""
-
-    kind: Kind
-    object: EncodedObject
-    state: ObjectState
-    identity: bytes | None = None
+NewObject = tuple[Kind, EncodedObject, ObjectState, bytes | None]
+"""An object that an entry will cover: its kind, its bytes, its standing, a transaction's identity."""
 
 
 @dataclass(slots=True)
@@ -41,7 +34,7 @@ class Group:
     bodies: list[Row] = field(default_factory=list)
     objects: list[ObjectRow] = field(default_factory=list)
     lists: list[Row] = field(default_factory=list)
-    keys: list[Row] = field(default_factory=list)
+    keys: list[ProvenKey] = field(default_factory=list)
     logged_keys: list[tuple[int, int]] = field(default_factory=list)
     waiting: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     waiting_texts: dict[SpendKey, int] = field(default_factory=dict)
@@ -67,14 +60,14 @@ class Group:
     def log(self, kind: EntryKind, radio: str, stamp: Stamp, objects: Sequence[NewObject]) -> None:
         """One more entry, covering these objects; their ordinals follow on."""
         state, leaf = self.state, self.size
-        hashes = [item.object.hash for item in objects]
-        bodies = [item.object.body for item in objects]
+        hashes = [item[1].hash for item in objects]
+        bodies = [item[1].body for item in objects]
         root = objects_root(hashes)
         entry = Entry(kind, root, len(objects), stamp.unix_ms, stamp.quality, radio)
         first = state.next_ordinal
         rows: list[ObjectRow] = [
-            (ordinal, leaf, item.kind, item.state, item.object.hash, item.identity)
-            for ordinal, item in enumerate(objects, start=first)
+            (ordinal, leaf, object_kind, standing, encoded.hash, identity)
+            for ordinal, (object_kind, encoded, standing, identity) in enumerate(objects, start=first)
         ]
         self.leaves.append(entry.leaf_hash())
         self.entries.append((leaf, kind, root, first, len(objects), stamp.unix_ms, stamp.quality, radio))
@@ -83,12 +76,11 @@ class Group:
         self.lookup.add(rows)
         state.next_ordinal += len(objects)
         state.body_bytes += sum(map(len, bodies))
-        for item in objects:
-            self._count(item)
-
-    def add_key(self, key: ProvenKey) -> None:
-        """A key proven just now."""
-        self.keys.append((key.id, key_number(key.key), key.key))
+        for object_kind, encoded, standing, _ in objects:
+            if object_kind in (Kind.TRANSACTION, Kind.RAW):
+                self._tally(standing, 1)
+            if standing != ObjectState.VERIFIED:
+                state.unproven_bytes += len(encoded.body)
 
     def wait(self, ordinal: int, signer: int, nonce: int) -> None:
         """An object that a key proven later may verify."""
@@ -130,7 +122,8 @@ class Group:
         many("INSERT INTO bodies VALUES (?, ?)", self.bodies)
         many("INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?)", self.objects)
         if self.keys:
-            many("INSERT INTO keys (id, device, key) VALUES (?, ?, ?)", self.keys)
+            rows = [(row.id, key_number(row.key), row.key) for row in self.keys]
+            many("INSERT INTO keys (id, device, key) VALUES (?, ?, ?)", rows)
         if self.logged_keys:
             many("UPDATE keys SET ordinal = ? WHERE id = ?", self.logged_keys)
         if self.lists:
@@ -155,17 +148,10 @@ class Group:
             [(ordinal,) for ordinal, state in self.changed.items() if state == ObjectState.VERIFIED],
         )
 
-    def _count(self, item: NewObject) -> None:
-        if item.kind in (Kind.TRANSACTION, Kind.RAW):
-            self._tally(item.state, 1)
-        if item.state != ObjectState.VERIFIED:
-            self.state.unproven_bytes += len(item.object.body)
-
     def _tally(self, state: ObjectState, change: int) -> None:
-        match state:
-            case ObjectState.VERIFIED:
-                self.state.verified += change
-            case ObjectState.UNVERIFIED:
-                self.state.unverified += change
-            case ObjectState.INVALID:
-                self.state.invalid += change
+        if state == ObjectState.VERIFIED:
+            self.state.verified += change
+        elif state == ObjectState.UNVERIFIED:
+            self.state.unverified += change
+        else:
+            self.state.invalid += change

@@ -34,6 +34,7 @@ class KeyBook:
         self._connection = connection
         self._next_id: int = connection.execute("SELECT COALESCE(MAX(id), 0) + 1 FROM keys").fetchone()[0]
         self._proven: OrderedDict[str, tuple[ProvenKey, ...]] = OrderedDict()
+        self._by_key: dict[bytes, ProvenKey] = {}
         self._candidates: OrderedDict[bytes, None] = OrderedDict()
         self._by_device: dict[str, list[bytes]] = {}
         for key in candidates:
@@ -55,9 +56,15 @@ class KeyBook:
 
     def find(self, key: bytes) -> ProvenKey | None:
         """The proven key, None while nothing has proven it."""
-        device = device_id(key)
-        rows = self._rows(device, key_number(key))
-        return next((row for row in rows if row.key == key), None)
+        found = self._by_key.get(key)
+        if found is None:
+            self._rows(device_id(key), key_number(key))
+            found = self._by_key.get(key)
+        return found
+
+    def has_proven(self, key: bytes) -> bool:
+        """Whether any key of this key's device id is proven."""
+        return bool(self._rows(device_id(key), key_number(key)))
 
     def id_of(self, key: bytes) -> int:
         """Of a key that is proven; LookupError for any other."""
@@ -87,12 +94,14 @@ class KeyBook:
         self._next_id += known is None
         others = tuple(item for item in self._rows(device, key_number(key)) if item.key != key)
         self._proven[device] = (*others, row)
+        self._by_key[key] = row
         return row
 
     def trim(self) -> None:
         """Outside of a group: let go of what is beyond the bound."""
         while len(self._proven) > MAX_CACHED:
-            self._proven.popitem(last=False)
+            for row in self._proven.popitem(last=False)[1]:
+                del self._by_key[row.key]
 
     def _rows(self, device: str, number: int) -> tuple[ProvenKey, ...]:
         rows = self._proven.get(device)
@@ -102,6 +111,7 @@ class KeyBook:
             )
             rows = tuple(ProvenKey(row[0], row[1], bool(row[2])) for row in found)
             self._proven[device] = rows
+            self._by_key.update((row.key, row) for row in rows)
         else:
             self._proven.move_to_end(device)
         return rows

@@ -243,11 +243,9 @@ class Ledger:
     def _commit(self, group: Group) -> None:
         """Before this returns nothing of the group is promised; after it, all of it survives a power cut."""
         started = time.perf_counter()
-        proven = [(row[0], row[2]) for row in group.keys]
         with fatal(self._path), transaction(self._connection):
             group.write(self._connection)
-            for key_id, key in proven:
-                self._rejudge.queue(key_id, key)
+            self._rejudge.queue(group.keys)
             self._lookup.settle(self._state.next_ordinal)
             self._state.indexed_ordinal = self._lookup.indexed
             self._state.write(self._connection)
@@ -280,7 +278,7 @@ class Ledger:
         self._state = state
         self._keys = KeyBook(self._connection, self._keys.candidates)
         self._lists = ListBook(self._connection)
-        self._lookup = Lookup(self._connection, state.indexed_ordinal)
+        self._lookup = Lookup(self._connection, state.indexed_ordinal, self._limits.lookup_tail)
         self._spends = Spends(self._connection)
         self._rejudge = Rejudge(self._connection)
         self._reading = Reading(self._connection, self._lookup)
@@ -316,9 +314,7 @@ def _read_or_create(connection: Connection, gateway_id: str) -> LogState:
         with transaction(connection):
             state.create(connection)
     if state.gateway_id != gateway_id:
-        raise FatalError(
-            f"this database is of gateway {state.gateway_id!r}, configured is {gateway_id!r}: set storage.path"
-        )
+        raise FatalError(f"this database is of gateway {state.gateway_id!r}, configured is {gateway_id!r}")
     return state
 
 
@@ -333,6 +329,4 @@ def _check_tree(state: LogState, connection: Connection) -> None:
         raise FatalError(f"the log of {state.size} leaves has {leaves} entries and another root: restore")
     if state.size < max(state.signed_size, state.acked_size):
         state.halted_what = f"the log has {state.size} leaves, signed were {state.signed_size}"
-        state.halted_fix = (
-            "an older copy of the database is in place: put the newest back, or open a new epoch"
-        )
+        state.halted_fix = "put the newest copy of the database back, or open a new epoch"

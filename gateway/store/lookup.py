@@ -1,7 +1,7 @@
 """Finds objects by hash or identity: the newest in memory, the rest in a B-tree filled in sorted lots.
 
 Hashes are random, so inserting each at once would dirty one page of the B-tree an object, on every commit.
-Instead the newest ``TAIL`` objects are found in memory (their rows are on disk in ``objects`` all the same)
+Instead the newest objects, the tail, are found in memory (their rows are on disk in ``objects`` all the same)
 and go into the B-tree together, in order, with the commit that passes the bound: a page is then written once
 for many. After a crash the tail is read again from ``objects``.
 """
@@ -11,9 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from gateway.store.connection import Connection
-
-TAIL = 4096
-"""Objects; about 1.5 MB of memory."""
 
 ObjectRow = tuple[int, int, int, int, bytes, bytes | None]
 """ordinal, leaf, kind, state, hash, identity: a row of ``objects``."""
@@ -30,8 +27,9 @@ _FIND = (
 class Lookup:
     """Objects by hash and by identity; owned by the store's thread."""
 
-    def __init__(self, connection: Connection, indexed: int) -> None:
+    def __init__(self, connection: Connection, indexed: int, longest_tail: int) -> None:
         self._connection = connection
+        self._longest = longest_tail
         self.indexed = indexed
         """Ordinals below it are in the B-tree."""
         self._tail: dict[bytes, list[ObjectRow]] = {}
@@ -80,7 +78,7 @@ class Lookup:
 
     def settle(self, next_ordinal: int) -> None:
         """Inside a transaction: move the tail into the B-tree once it is long enough."""
-        if self._length < TAIL:
+        if self._length < self._longest:
             return
         pairs = {(_prefix(value), row[0]) for value, rows in self._tail.items() for row in rows}
         self._connection.executemany("INSERT INTO lookup VALUES (?, ?)", sorted(pairs))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable
 
 from gateway.core.conflict import ConflictKind, Spend, conflict_of
 from gateway.store.connection import Connection
@@ -27,9 +27,18 @@ class Spends:
         self._rows: list[tuple[int, int, int, bytes | str, int]] = []
         self._conflicts: dict[SpendKey, tuple[ConflictKind, int, int]] = {}
 
-    def load(self, spends: Sequence[SpendKey]) -> None:
-        """Read what is held under these, so that :meth:`texts` knows."""
-        missing = [spend for spend in dict.fromkeys(spends) if spend not in self._texts]
+    def load(self, spends: Iterable[SpendKey], unheard: Collection[int] = ()) -> None:
+        """Read what is held under these, so that :meth:`texts` knows.
+
+        ``unheard`` are device numbers without any proven key so far, hence without a verified text.
+        """
+        missing = []
+        for spend in dict.fromkeys(spends):
+            if spend not in self._texts:
+                if spend[0] in unheard:
+                    self._texts[spend] = []
+                else:
+                    missing.append(spend)
         for start in range(0, len(missing), _LOT):
             lot = missing[start : start + _LOT]
             self._texts.update((spend, []) for spend in lot)

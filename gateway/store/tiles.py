@@ -22,11 +22,9 @@ def append_leaves(connection: Connection, frontier: Frontier, leaves: Sequence[b
         span = write.span
         key = span.level << _LEVEL_SHIFT | span.index
         if span.level > 0:
-            connection.execute(
-                "INSERT INTO tiles VALUES (?, ?) "
-                "ON CONFLICT (id) DO UPDATE SET hashes = hashes || excluded.hashes",
-                (key, write.hashes),
-            )
+            row = connection.execute("SELECT hashes FROM tiles WHERE id = ?", (key,)).fetchone()
+            hashes = write.hashes if row is None else row[0] + write.hashes
+            connection.execute("INSERT OR REPLACE INTO tiles VALUES (?, ?)", (key, hashes))
         elif span.stop == TILE_WIDTH:
             begin = span.index * TILE_WIDTH
             older = leaf_hashes(connection, begin, begin + span.start)

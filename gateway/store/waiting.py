@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gateway.core.conflict import key_number, spend_of
 from gateway.core.submission import ObjectState
 from gateway.core.wallet.objects import BoundReceipt, Kind, decode_object
@@ -11,6 +13,7 @@ from gateway.core.wallet.transaction import Transaction
 from gateway.store.connection import Connection
 from gateway.store.entries import read_entry, read_pack, unpack_bodies
 from gateway.store.group import Group
+from gateway.store.keybook import ProvenKey
 from gateway.store.lookup import ObjectRow
 from gateway.store.spends import SpendKey
 
@@ -52,16 +55,14 @@ class Rejudge:
     def is_due(self) -> bool:
         return bool(self._keys)
 
-    def queue(self, key_id: int, key: bytes) -> bool:
-        """Inside the transaction that proves the key: whether anything waits for it."""
-        row = self._connection.execute(
-            "SELECT 1 FROM waiting WHERE signer = ? LIMIT 1", (key_number(key),)
-        ).fetchone()
-        if row is None:
-            return False
-        self._connection.execute("UPDATE keys SET rejudged = -1 WHERE id = ?", (key_id,))
-        self._keys[key_id] = (key, -1)
-        return True
+    def queue(self, proven: Sequence[ProvenKey]) -> None:
+        """Inside the transaction that proves these keys: remember those for which something waits."""
+        if not proven or self._connection.execute("SELECT 1 FROM waiting LIMIT 1").fetchone() is None:
+            return
+        for row in proven:
+            if self._waits(row.key):
+                self._connection.execute("UPDATE keys SET rejudged = -1 WHERE id = ?", (row.id,))
+                self._keys[row.id] = (row.key, -1)
 
     def plan(self, group: Group) -> None:
         """Stage the next round of the key proven longest ago."""
@@ -78,6 +79,10 @@ class Rejudge:
         else:
             self._keys[key_id] = (key, rows[-1][0])
             group.rejudged.append((rows[-1][0], key_id))
+
+    def _waits(self, key: bytes) -> bool:
+        sql = "SELECT 1 FROM waiting WHERE signer = ? LIMIT 1"
+        return self._connection.execute(sql, (key_number(key),)).fetchone() is not None
 
     def _try(self, group: Group, key_id: int, key: bytes, ordinal: int) -> None:
         row: ObjectRow = self._connection.execute(

@@ -176,7 +176,13 @@ def refuse_disguised(raw: RawTransaction) -> None:
 
 
 def _packed(text: str, length: int) -> bytes | str:
-    return bytes.fromhex(text) if _is_hex(text, length) else text
+    if len(text) != 2 * length:
+        return text
+    try:
+        packed = bytes.fromhex(text)
+    except ValueError:
+        return text
+    return packed if packed.hex() == text else text  # fromhex also takes blanks and upper case
 
 
 def _unpacked(value: object, length: int) -> str:

@@ -1,0 +1,110 @@
+"""A disk that is full or broken at any one write or sync: a refusal, nothing lost, and then on as before."""
+
+from __future__ import annotations
+
+from random import Random
+
+import apsw
+import pytest
+
+from benchmarks.power_cuts import Run, check, commit, open_ledger
+from benchmarks.recording_disk import MODES, Disk, after_cut
+from gateway.core.refusal import Refusal, Refused
+from gateway.core.submission import Appended
+from gateway.errors import FatalError
+from gateway.store.ledger import Ledger
+from simulators.wallets.season import Season
+from simulators.wallets.uploads import snapshot_cbor
+
+GROUPS = 5
+
+
+class Fault:
+    """Raises at writes and syncs number ``first`` to ``last``, counted from now."""
+
+    def __init__(self, code: int, first: int, last: int) -> None:
+        self._code = code
+        self._span = range(first, last + 1)
+        self.seen = 0
+
+    def __call__(self, kind: str) -> None:
+        if kind in ("write", "sync"):
+            self.seen += 1
+            if self.seen in self._span:
+                raise apsw.exception_for(self._code)
+
+
+def messages() -> list[list[bytes]]:
+    season = Season(3, seed=5)
+    handed = [snapshot_cbor(wallet.hand_over(season.now_ms)) for wallet in season.play(20, 4)]
+    return [handed[n::GROUPS] for n in range(GROUPS)]
+
+
+def new_store(disk: Disk) -> tuple[Run, Ledger, list[object]]:
+    """A new store on this disk."""
+    return Run(disk), open_ledger(disk), []
+
+
+def faults_in_a_whole_run() -> int:
+    disk = Disk()
+    run, ledger, _ = new_store(disk)
+    fault = Fault(apsw.SQLITE_FULL, 0, -1)
+    disk.fault = fault
+    for group in messages():
+        commit(run, ledger, group)
+    return fault.seen
+
+
+@pytest.mark.parametrize("code", [apsw.SQLITE_FULL, apsw.SQLITE_IOERR], ids=["ENOSPC", "EIO"])
+@pytest.mark.parametrize("length", [1, 5])
+def test_a_fault_at_any_write_or_sync_refuses_and_loses_nothing(code: int, length: int) -> None:
+    random = Random(1)
+    refused = 0
+    for at in range(1, faults_in_a_whole_run() + 1):
+        disk = Disk()
+        run, ledger, outcomes = new_store(disk)
+        disk.fault = Fault(code, at, at + length - 1)
+        for group in messages():
+            outcomes += commit(run, ledger, group)
+        disk.fault = lambda kind: None
+        for group in messages():  # there is room again, and the devices come again
+            again = commit(run, ledger, group)
+            assert all(isinstance(outcome, Appended) for outcome in again)
+        refusals = [outcome for outcome in outcomes if not isinstance(outcome, Appended)]
+        assert {outcome.code for outcome in refusals if isinstance(outcome, Refused)} <= {
+            Refusal.STORAGE_FULL
+        }
+        refused += len(refusals)
+        mode = MODES[at % len(MODES)]
+        assert check(after_cut(disk.events, len(disk.events), mode, random), run.acknowledged) is None
+        ledger.close()
+        assert check(disk.synced(), run.acknowledged) is None
+    assert refused > 0
+
+
+def test_a_disk_too_full_to_open_the_database_is_fatal_with_a_word_about_the_disk() -> None:
+    disk = Disk()
+    disk.fault = Fault(apsw.SQLITE_FULL, 1, 1 << 30)
+    with pytest.raises(FatalError, match="disk refused"):
+        open_ledger(disk)
+
+
+def test_a_disk_that_filled_up_meanwhile_opens_refuses_and_goes_on_when_there_is_room() -> None:
+    disk = Disk()
+    run, ledger, _ = new_store(disk)
+    groups = messages()
+    commit(run, ledger, groups[0])
+    ledger.close()
+    disk.fault = Fault(apsw.SQLITE_FULL, 1, 1 << 30)
+    ledger = open_ledger(disk)
+    assert all(isinstance(outcome, Refused) for outcome in commit(run, ledger, groups[1]))
+    disk.fault = lambda kind: None
+    assert all(isinstance(outcome, Appended) for outcome in commit(run, ledger, groups[1]))
+
+
+def test_an_error_that_is_not_the_disks_size_is_fatal() -> None:
+    disk = Disk()
+    run, ledger, _ = new_store(disk)
+    disk.fault = Fault(apsw.SQLITE_CORRUPT, 1, 1 << 30)
+    with pytest.raises(FatalError):
+        commit(run, ledger, messages()[0])
