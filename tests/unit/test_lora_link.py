@@ -331,9 +331,23 @@ def test_garbage_that_must_be_refused_cannot_use_up_the_duty_of_promises() -> No
         link.answer(message.context, refusal, now + 0.3)
         link.due(now + 0.4)
         deliver(link, [Poll(content(int(now * 2), 4))], at=now + 0.4)
-    message = message_of(deliver(link, fragments(content(10**6)), at=now + 1))
-    (send,) = sends(link.answer(message.context, PROMISE, now + 1.4))
+    message = message_of(deliver(link, fragments(content(10**6)), at=now + 30))
+    (send,) = sends(link.answer(message.context, PROMISE, now + 30.4))
     assert (send.window, send.priority) == (Window.RX1, Priority.PROMISE)
+
+
+def test_when_half_the_hour_is_used_promises_leave_the_second_window_to_be_batched() -> None:
+    link, now = LoraLink(EU868, join=join_all), 0.0
+    windows: list[Window] = []
+    while now < 1800.0:
+        now += 2.0
+        message = message_of(deliver(link, fragments(content(int(now))), at=now, frequency_hz=867_100_000))
+        placed = link.answer(message.context, PROMISE, now + 0.3) + link.due(now + 0.4)
+        windows += [send.window for send in sends(placed)]
+    late = windows[-50:]
+    assert Window.RX2 in windows
+    assert set(late) == {Window.COMMON}
+    assert link.counts["batched"] > 100
 
 
 def test_us_answers_keep_the_dwell_time_and_the_devices_channel() -> None:

@@ -158,6 +158,11 @@ class Transmitter:
         if (booking.start, booking.end) in self._bookings:
             self._bookings.remove((booking.start, booking.end))
 
+    def is_scarce(self, frequency_hz: int, at: float) -> bool:
+        """Whether half of what this frequency's sub-band permits in an hour is used."""
+        band = self._region.sub_band(frequency_hz)
+        return band is not None and not self._duty.allows(band, 0, at, share=0.5)
+
     def next_free(self, start: float, seconds: float) -> float:
         """The first moment from ``start`` on with ``seconds`` of silence after it."""
         for taken_from, taken_to in self._bookings:
