@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
@@ -25,8 +24,7 @@ from drivers.transport.hci import open_hci
 
 log = logging.getLogger(__name__)
 
-TICK_S = 5.0  # idle links and parked transfers are looked at this often
-ADVERTISE_AGAIN_S = 5.0  # after the controller refused to
+TICK_S = 5.0  # how often idle links, parked transfers and a refusal to advertise are looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,9 @@ class BleDriver:
         self._peripheral: Peripheral | None = None
         self._lost: DriverLost | None = None
         self._advertise = asyncio.Event()
+        self._refused = False  # the controller, to advertise
         self._tasks: list[asyncio.Task[None]] = []
+        self._closing: set[asyncio.Task[None]] = set()
 
     def announce(self, facts: Mapping[str, bytes]) -> None:
         """What phones may read: ``beacon``, ``key``, ``checkpoint`` (≤ 512 bytes), ``quality`` (1 byte), and
@@ -95,6 +95,8 @@ class BleDriver:
             asyncio.create_task(self._keep_advertising(), name=f"{self.name}-advertise"),
             asyncio.create_task(self._watch(), name=f"{self.name}-watch"),
         ]
+        for task in self._tasks:
+            task.add_done_callback(self._task_ended)
         where = {"radio": self.name, "controller": self._settings.controller}
         log.info("advertising %s", self._settings.name, extra=where)
         return self
@@ -106,12 +108,11 @@ class BleDriver:
         peripheral, self._peripheral = self._peripheral, None
         if peripheral is not None:
             await peripheral.stop()
-        tasks, self._tasks = self._tasks, []
+        tasks, self._tasks = [*self._tasks, *self._closing], []
         for task in tasks:
             task.cancel()
         for task in tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await asyncio.wait([task])
         for handle in list(self._handles):
             self.disconnected(handle)
 
@@ -150,8 +151,10 @@ class BleDriver:
         return receipt
 
     async def _transmit(self, request: TxRequest) -> TxReceipt:
-        if self._lost is not None or self._peripheral is None:
-            raise DriverLost(str(self._lost or f"{self.name} is closed"))
+        if self._lost is not None:
+            raise DriverLost(str(self._lost))
+        if self._peripheral is None:
+            raise TransmitRefused("no_route", f"{self.name} is closed")
         path = request.reply_to
         link = self._links.get(path.link) if isinstance(path, BlePath) else None
         if link is None or not isinstance(path, BlePath) or not self._peripheral.subscribed(link.handle):
@@ -286,7 +289,9 @@ class BleDriver:
     def _close(self, link: Link) -> None:
         link.closing = True
         if self._peripheral is not None:
-            self._peripheral.disconnect(link.handle)
+            closing = asyncio.create_task(self._peripheral.disconnect(link.handle), name=f"{self.name}-close")
+            self._closing.add(closing)  # at most one a link
+            closing.add_done_callback(self._closing.discard)
 
     def _read_fact(self, fact: str) -> bytes:
         if fact == "time":
@@ -295,6 +300,11 @@ class BleDriver:
         return self._info.get(fact, b"")
 
     # Its own two tasks
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        """A bug in one of them, ours or bumble's, is a radio to be opened again, not a silent one."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.lost(f"{type(error).__name__}: {error}")
 
     async def _keep_advertising(self) -> None:
         """A controller stops advertising at each connection; here it goes on while a link is free."""
@@ -306,9 +316,7 @@ class BleDriver:
                 return
             if len(self._handles) >= self._settings.max_links:
                 continue
-            if not await peripheral.advertise(self._info.get("hint", b"")) and self._lost is None:
-                await self._clock.sleep(ADVERTISE_AGAIN_S)
-                self._advertise.set()
+            self._refused = not await peripheral.advertise(self._info.get("hint", b""))
 
     async def _watch(self) -> None:
         """Ask the controller whether it lives, close idle links, forget what is parked too long."""
@@ -318,6 +326,8 @@ class BleDriver:
             now = self._clock.monotonic()
             self._close_idle(now)
             self._uploads.expire(now)
+            if self._refused:
+                self._advertise.set()
             if now - asked < self._settings.watchdog_s:
                 continue
             asked = now

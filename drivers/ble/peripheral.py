@@ -103,6 +103,8 @@ class Peripheral:
     async def stop(self) -> None:
         """Leave the controller silent if it still answers; closing twice is harmless."""
         try:
+            if self._transport.source.terminated.done():
+                raise TransportLostError("the way to it is gone")
             async with self._commands():
                 self._stopped = True
                 await self._device.host.send_sync_command(hci.HCI_Reset_Command())
@@ -156,11 +158,16 @@ class Peripheral:
             async with asyncio.timeout(COMMAND_TIMEOUT_S):
                 yield
 
-    def disconnect(self, handle: int) -> None:
+    async def disconnect(self, handle: int) -> None:
         """Ask the controller to; :meth:`Station.disconnected` follows."""
-        self._device.host.send_hci_packet(
-            hci.HCI_Disconnect_Command(connection_handle=handle, reason=USER_TERMINATED)
-        )
+        command = hci.HCI_Disconnect_Command(connection_handle=handle, reason=USER_TERMINATED)
+        try:
+            async with self._commands():
+                await self._device.host.send_async_command(command)
+        except hci.HCI_Error:
+            return  # it has left by itself
+        except (TimeoutError, BaseBumbleError, OSError) as error:
+            self._station.lost(f"a phone could not be disconnected: {str(error) or 'no answer'}")
 
     def subscribed(self, handle: int) -> bool:
         return handle in self._subscribed

@@ -288,7 +288,7 @@ class VirtualController(Controller):
         self.timing = timing or RadioTiming()
         self.busy_until = 0.0
         self.in_range = True
-        self._max_connections = max_connections
+        self.max_connections = max_connections
         self._seen: set[tuple[hci.Address, bytes]] = set()
         self.le_legacy_advertiser = RadioAdvertiser(self)
 
@@ -385,7 +385,7 @@ class VirtualController(Controller):
     def on_hci_le_set_advertising_enable_command(
         self, command: hci.HCI_LE_Set_Advertising_Enable_Command
     ) -> Any:
-        if command.advertising_enable and len(self.le_connections) >= self._max_connections:
+        if command.advertising_enable and len(self.le_connections) >= self.max_connections:
             return hci.HCI_StatusReturnParameters(hci.HCI_ErrorCode.CONNECTION_LIMIT_EXCEEDED_ERROR)
         return super().on_hci_le_set_advertising_enable_command(command)
 

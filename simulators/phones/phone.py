@@ -95,7 +95,7 @@ class Phone:
         self.cut_after: int | None = (
             None  # message bytes of this visit, after which the phone is out of range
         )
-        self.on_cut: Callable[[], None] | None = None
+        self.on_sent: Callable[[int], None] | None = None  # message bytes, piece by piece, over all visits
 
     def walk_away(self) -> None:
         """Out of range: what is under way is lost; the gateway learns of it by the supervision timeout."""
@@ -161,11 +161,15 @@ class Phone:
             await self._device.stop_scanning(legacy=True)
 
     async def _hand_over(self, call: _Call, visit: Visit) -> None:
+        refused = b""
         while (message := self._next_message()) is not None:
+            if message == refused:
+                await asyncio.sleep(call.retry_after_s)
             visit.messages += 1
             started = asyncio.get_running_loop().time()
             answer = await self._one(call, message, visit, started)
             if answer is None:
+                refused = message
                 continue
             visit.answers += 1
             visit.answer_s.append(asyncio.get_running_loop().time() - started)
@@ -178,7 +182,7 @@ class Phone:
         while True:
             while (piece := call.exchange.next_piece()) is not None:
                 await call.write(piece)
-                self._maybe_cut(call)
+                self._count(call)
             try:
                 event = await asyncio.wait_for(call.events.get(), SILENCE_S)
             except TimeoutError:
@@ -200,12 +204,13 @@ class Phone:
             elif event is _Gone.GONE:
                 raise PhoneError(f"phone {self.number}: the connection is gone")
 
-    def _maybe_cut(self, call: _Call) -> None:
+    def _count(self, call: _Call) -> None:
+        if self.on_sent is not None:
+            self.on_sent(call.exchange.sent_bytes - call.counted)
+        call.counted = call.exchange.sent_bytes
         if self.cut_after is not None and call.exchange.sent_bytes >= self.cut_after:
             self.cut_after = None
             self.walk_away()
-            if self.on_cut is not None:
-                self.on_cut()
 
     async def _hang_up(self, connection: Connection) -> None:
         if connection.handle in self._device.connections:
@@ -223,10 +228,12 @@ class _Call:
         self.exchange = Exchange(connection.att_mtu)
         self.events: asyncio.Queue[object] = asyncio.Queue()
         self.refusals: list[int] = []
+        self.retry_after_s = 0
         self.connection = connection
         self._traits = traits
         self._write = write
         self.gone = False
+        self.counted = 0
         connection.on(Connection.EVENT_DISCONNECTION, self._disconnected)
 
     @classmethod
@@ -266,6 +273,7 @@ class _Call:
         event = self.exchange.notified(bytes(value))
         if isinstance(event, Refused):
             self.refusals.append(event.status)
+            self.retry_after_s = event.retry_after_s
         self.events.put_nowait(event)  # None too: the window may have moved
 
     def _disconnected(self, _reason: int) -> None:
