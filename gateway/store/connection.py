@@ -21,8 +21,6 @@ _SYNCHRONOUS_FULL = 2
 _SETTINGS = (
     # Before anything touches the WAL: then its index lives in memory, and the file is ours until we close.
     "PRAGMA locking_mode=EXCLUSIVE",
-    "PRAGMA page_size=4096",
-    "PRAGMA auto_vacuum=INCREMENTAL",
     "PRAGMA synchronous=FULL",
     "PRAGMA wal_autocheckpoint=1000",
     "PRAGMA journal_size_limit=16777216",
@@ -30,6 +28,9 @@ _SETTINGS = (
     "PRAGMA cache_size=-8192",
     "PRAGMA temp_store=MEMORY",
 )
+
+# They shape the file, and setting them writes: an old database must open on a full disk.
+_SETTINGS_OF_A_NEW_FILE = ("PRAGMA page_size=4096", "PRAGMA auto_vacuum=INCREMENTAL")
 
 
 class Cursor(Protocol):
@@ -71,6 +72,9 @@ def prepare(connection: Connection, path: Path) -> None:
     with fatal(path):
         for setting in _SETTINGS:
             connection.execute(setting).fetchall()
+        if connection.execute("PRAGMA page_count").fetchone()[0] == 0:
+            for setting in _SETTINGS_OF_A_NEW_FILE:
+                connection.execute(setting).fetchall()
         journal = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
         synchronous = connection.execute("PRAGMA synchronous").fetchone()[0]
         verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]

@@ -100,6 +100,7 @@ def test_a_disk_that_filled_up_meanwhile_opens_refuses_and_goes_on_when_there_is
     assert all(isinstance(outcome, Refused) for outcome in commit(run, ledger, groups[1]))
     disk.fault = lambda kind: None
     assert all(isinstance(outcome, Appended) for outcome in commit(run, ledger, groups[1]))
+    ledger.close()
 
 
 def test_an_error_that_is_not_the_disks_size_is_fatal() -> None:
@@ -108,3 +109,5 @@ def test_an_error_that_is_not_the_disks_size_is_fatal() -> None:
     disk.fault = Fault(apsw.SQLITE_CORRUPT, 1, 1 << 30)
     with pytest.raises(FatalError):
         commit(run, ledger, messages()[0])
+    disk.fault = lambda kind: None
+    ledger.close()
