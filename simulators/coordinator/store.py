@@ -168,7 +168,8 @@ class Store:
             )
             self._db.execute(
                 "DELETE FROM evidence WHERE origin = ?"
-                " AND n NOT IN (SELECT fork FROM origins WHERE fork NOT NULL) AND n NOT IN (SELECT n FROM evidence WHERE origin = ? ORDER BY n DESC LIMIT ?)",
+                " AND n NOT IN (SELECT fork FROM origins WHERE fork NOT NULL)"
+                " AND n NOT IN (SELECT n FROM evidence WHERE origin = ? ORDER BY n DESC LIMIT ?)",
                 (origin.n, origin.n, MAX_EVIDENCE),
             )
             if bars:
@@ -312,11 +313,19 @@ class Store:
         new = [(hash_, one) for hash_, (_, one) in judgement.new.items()]
         self._db.executemany(
             "INSERT INTO transactions VALUES (?, ?, ?, ?, ?)",
-            [_transaction_row(hash_, one) for hash_, one in new if isinstance(one, Transaction | Raw)],
+            [
+                _transaction_row(hash_, one, judgement.transactions.get(hash_, State.INVALID))
+                for hash_, one in new
+                if isinstance(one, Transaction | Raw)
+            ],
         )
         self._db.executemany(
-            "INSERT INTO receipts (hash, identity, state) VALUES (?, ?, 0)",
-            [(hash_, one.identity) for hash_, one in new if isinstance(one, Receipt)],
+            "INSERT INTO receipts (hash, identity, state, receiver) VALUES (?, ?, ?, ?)",
+            [
+                (hash_, one.identity, *judgement.receipts.get(hash_, (State.UNVERIFIED, None)))
+                for hash_, one in new
+                if isinstance(one, Receipt)
+            ],
         )
 
     def _write_states(self, judgement: Judgement) -> None:
@@ -327,11 +336,15 @@ class Store:
         )
         self._db.executemany(
             "UPDATE transactions SET state = ? WHERE hash = ?",
-            [(int(state), hash_) for hash_, state in judgement.transactions.items()],
+            [(state, hash_) for hash_, state in judgement.transactions.items() if hash_ not in judgement.new],
         )
         self._db.executemany(
             "UPDATE receipts SET state = ?, receiver = ? WHERE hash = ?",
-            [(int(state), receiver, hash_) for hash_, (state, receiver) in judgement.receipts.items()],
+            [
+                (*decided, hash_)
+                for hash_, decided in judgement.receipts.items()
+                if hash_ not in judgement.new
+            ],
         )
 
     def _write_entries(self, applied: Applied) -> tuple[int, int]:
@@ -417,9 +430,7 @@ def _parsed(rows: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, AnyObj
     return ((hash_, parse_object(body)) for hash_, body in rows)
 
 
-def _transaction_row(
-    hash_: bytes, one: Transaction | Raw
-) -> tuple[bytes, bytes, str | None, int | None, int]:
+def _transaction_row(hash_: bytes, one: Transaction | Raw, state: State) -> tuple[object, ...]:
     if isinstance(one, Raw):
-        return hash_, one.identity, None, None, int(State.INVALID)
-    return hash_, one.identity, one.sender, one.nonce, int(State.UNVERIFIED)
+        return hash_, one.identity, None, None, State.INVALID
+    return hash_, one.identity, one.sender, one.nonce, state

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 
 from simulators.textbook.cbor import Malformed, array, decode, encode, integer, octets, text
@@ -16,7 +17,7 @@ TRANSACTION, RECEIPT, SNAPSHOT, EVIDENCE, KEY, RAW = range(1, 7)
 _FIELD = re.compile(r"[^:\x00-\x1f\x7f]+")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Transaction:
     id: str
     sender: str
@@ -30,7 +31,7 @@ class Transaction:
         parts = (self.id, self.sender, self.receiver, self.amount, str(self.nonce), str(self.timestamp))
         return ":".join(parts).encode()
 
-    @property
+    @cached_property
     def identity(self) -> bytes:
         return sha256(self.text()).digest()
 
