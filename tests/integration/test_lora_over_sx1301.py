@@ -1,0 +1,46 @@
+"""The LoRa link over the SX1301 driver and the register model: the same link, another radio."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from pathlib import Path
+
+from drivers.lora_sx1301 import Sx1301Driver
+from gateway.core.lora.link import LoraLink
+from gateway.core.lora.regions import EU868
+from gateway.services.lora_intake import LoraIntake
+from simulators.concentrator.rig import Rig
+from simulators.lora.frames import ANSWER, data_frame, read_downlink, transfer_id
+
+OPEN_RATE = 20.0
+
+
+async def test_a_message_in_fragments_is_answered_one_second_after_its_last_one(tmp_path: Path) -> None:
+    message = bytes(range(256)) * 2
+    chunks = [message[at : at + 240] for at in range(0, 512, 240)]
+
+    async def submit(content: bytes, peer: str, correlation: str) -> bytes:
+        return hashlib.sha256(content).digest()
+
+    with Rig(tmp_path, rate=OPEN_RATE) as rig:
+        driver = Sx1301Driver("lora", rig.settings(region="EU868"), clock=rig.clock)
+        link = LoraLink(EU868)
+        service = asyncio.create_task(LoraIntake("lora", driver, link, submit, clock=rig.clock).run())
+        while not rig.chip.receiving:
+            await asyncio.sleep(0.01)
+        rig.clock.set_rate(1.0)
+        for index, chunk in enumerate(chunks):
+            last = index == len(chunks) - 1
+            counter = rig.hear(data_frame(transfer_id(message), index, 3, chunk, listening=last))
+        while not (emissions := rig.emissions()):
+            await asyncio.sleep(0.01)
+        rig.clock.set_rate(OPEN_RATE)
+        service.cancel()
+        await asyncio.gather(service, return_exceptions=True)
+    (sent,) = emissions
+    answer = read_downlink(sent.payload)
+    assert answer is not None
+    assert (answer.kind, answer.body) == (ANSWER, hashlib.sha256(message).digest())
+    assert (sent.counter_us, sent.inverted_iq) == ((counter + 1_000_000) % (1 << 32), True)
+    assert abs(sent.frequency_hz - 868_100_000) < 62
