@@ -25,8 +25,10 @@ from gateway.store import Store
 
 log = logging.getLogger(__name__)
 
-FRESH_S = 1.0
-"""Pages and scrapes within a second see the same reading: asking often costs the store nothing."""
+KEPT_FOR = 50
+"""A reading is kept so many times as long as it took, so asking often takes a fiftieth of the store at most.
+With a long backlog it takes longer: the store counts what is not acked."""
+LONGEST_KEPT_S = 10.0
 PERIOD_S = 10.0
 
 
@@ -55,16 +57,17 @@ class Monitor:
         self._clock = clock
         self._started = clock.monotonic()
         self._reading = asyncio.Lock()
-        self._read_at = float("-inf")
+        self._read_again_at = float("-inf")
         self.latest: Vitals | None = None
 
     async def read(self) -> Vitals:
-        """At most a second old."""
+        """A few milliseconds old at most while the backlog is short, ten seconds in any case."""
         async with self._reading:
             now = self._clock.monotonic()
-            if self.latest is None or now - self._read_at >= FRESH_S:
+            if self.latest is None or now >= self._read_again_at:
                 self.latest = await self._read(now)
-                self._read_at = now
+                took = self._clock.monotonic() - now
+                self._read_again_at = now + min(KEPT_FOR * took, LONGEST_KEPT_S)
             return self.latest
 
     async def watch(self, changed: Callable[[Vitals], None]) -> None:
