@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -38,12 +37,6 @@ from gateway.core.wallet.verify import (
     verify_transactions,
 )
 from gateway.model import EntryKind, Stamp
-
-_STATE = {
-    Standing.VERIFIED: ObjectState.VERIFIED,
-    Standing.UNVERIFIED: ObjectState.UNVERIFIED,
-    Standing.INVALID: ObjectState.INVALID,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,17 +174,23 @@ def _full_item(judged: Judged, receipt: EncodedObject | None, facts: Facts) -> I
         identity=judged.identity,
         transaction=None if isinstance(transaction, OversizeTransaction) else encoded(transaction),
         raw=isinstance(transaction, RawTransaction),
-        state=_STATE[judged.standing],
+        state=_state(judged.standing),
         spend=spend_of(transaction) if isinstance(transaction, Transaction) else None,
         key=judged.key,
         held=facts.known.get(judged.identity, ()),
     )
     if receipt is not None and isinstance(transaction, Transaction):
         item.receipt = receipt
-        item.receipt_state = _STATE[judged.receipt_standing or Standing.UNVERIFIED]
+        item.receipt_state = _state(judged.receipt_standing)
         item.receipt_signer = device_number(transaction.receiver)
         item.receipt_held = facts.receipts.get(receipt.hash)
     return item
+
+
+def _state(standing: Standing | None) -> ObjectState:
+    if standing is Standing.VERIFIED:
+        return ObjectState.VERIFIED
+    return ObjectState.INVALID if standing is Standing.INVALID else ObjectState.UNVERIFIED
 
 
 def _all_held(prepared: Prepared, facts: Facts) -> bool:
@@ -274,10 +273,10 @@ def _snapshot_of(message: SnapshotUpload | TransactionsUpload) -> tuple[int, byt
 
 
 def _tally(verdict: Verdict) -> Tally:
-    counts = Counter("known" if judged.known else judged.standing.value for judged in verdict.items)
+    standings = [judged.standing for judged in verdict.items if not judged.known]
     return Tally(
-        verified=counts["verified"],
-        unverified=counts["unverified"],
-        invalid=counts["invalid"],
-        known=counts["known"],
+        verified=standings.count(Standing.VERIFIED),
+        unverified=standings.count(Standing.UNVERIFIED),
+        invalid=standings.count(Standing.INVALID),
+        known=len(verdict.items) - len(standings),
     )

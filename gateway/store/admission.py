@@ -125,7 +125,7 @@ class Admission:
         """The header, and the uploader's key where this entry is the first to cover something of it."""
         objects: list[NewObject] = []
         if submission.snapshot is not None and is_snapshot:
-            objects.append((Kind.SNAPSHOT, submission.snapshot.header, ObjectState.VERIFIED, None))
+            objects.append((int(Kind.SNAPSHOT), submission.snapshot.header, int(ObjectState.VERIFIED), None))
         row = self._keys.find(submission.key)
         if row is None or row.logged:
             return objects
@@ -133,7 +133,8 @@ class Admission:
             body = encode_object(DeviceKeyObject(submission.key))
             group.logged_keys.append((group.state.next_ordinal + len(objects), row.id))
             self._keys.stage(submission.key, logged=True)
-            objects.append((Kind.KEY, EncodedObject(object_hash(body), body), ObjectState.VERIFIED, None))
+            encoded = EncodedObject(object_hash(body), body)
+            objects.append((int(Kind.KEY), encoded, int(ObjectState.VERIFIED), None))
         return objects
 
     def _stage_standing(self, group: Group, plan: _Plan, leaf: int) -> None:
@@ -280,14 +281,14 @@ def _stage_item(group: Group, plan: _Plan, objects: list[NewObject], first: int)
     item = plan.item
     if plan.transaction is not None:
         plan.place = first + len(objects)
-        kind = Kind.RAW if item.raw else Kind.TRANSACTION
-        objects.append((kind, plan.transaction, item.state, item.identity))
+        kind = int(Kind.RAW if item.raw else Kind.TRANSACTION)
+        objects.append((kind, plan.transaction, int(item.state), item.identity))
         if item.state != ObjectState.VERIFIED and item.spend is not None:
             group.wait(plan.place, *item.spend.key)
     if plan.receipt is not None:
         if item.receipt_state != ObjectState.VERIFIED and item.receipt_signer is not None:
             group.wait(first + len(objects), item.receipt_signer, RECEIPT_NONCE)
-        objects.append((Kind.RECEIPT, plan.receipt, item.receipt_state, None))
+        objects.append((int(Kind.RECEIPT), plan.receipt, int(item.receipt_state), None))
 
 
 def _raise(
@@ -316,7 +317,10 @@ def _rises(item: Item) -> bool:
 
 
 def _stands(held: Sequence[HeldObject]) -> bool:
-    return any(other.state == ObjectState.VERIFIED for other in held)
+    for other in held:
+        if other.state == ObjectState.VERIFIED:
+            return True
+    return False
 
 
 def _unsettled(items: Sequence[Item]) -> list[bytes]:

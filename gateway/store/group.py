@@ -18,8 +18,14 @@ from gateway.store.spends import SpendKey, Spends
 from gateway.store.state import LogState
 from gateway.store.tiles import append_leaves
 
-NewObject = tuple[Kind, EncodedObject, ObjectState, bytes | None]
-"""An object that an entry will cover: its kind, its bytes, its standing, a transaction's identity."""
+NewObject = tuple[int, EncodedObject, int, bytes | None]
+"""An object that an entry will cover: its kind, its bytes, its standing, a transaction's identity.
+
+Kinds and standings go to SQLite by the thousand, which takes an int as it is and tries adapters on an IntEnum.
+"""
+
+_TRANSACTION, _RAW = int(Kind.TRANSACTION), int(Kind.RAW)
+_VERIFIED, _UNVERIFIED = int(ObjectState.VERIFIED), int(ObjectState.UNVERIFIED)
 
 
 @dataclass(slots=True)
@@ -60,27 +66,28 @@ class Group:
     def log(self, kind: EntryKind, radio: str, stamp: Stamp, objects: Sequence[NewObject]) -> None:
         """One more entry, covering these objects; their ordinals follow on."""
         state, leaf = self.state, self.size
-        hashes = [item[1].hash for item in objects]
-        bodies = [item[1].body for item in objects]
+        hashes, bodies = zip(*[item[1] for item in objects], strict=True)
         root = objects_root(hashes)
         entry = Entry(kind, root, len(objects), stamp.unix_ms, stamp.quality, radio)
         first = state.next_ordinal
         rows: list[ObjectRow] = [
-            (ordinal, leaf, object_kind, standing, encoded.hash, identity)
+            (ordinal, leaf, object_kind, standing, encoded[0], identity)
             for ordinal, (object_kind, encoded, standing, identity) in enumerate(objects, start=first)
         ]
         self.leaves.append(entry.leaf_hash())
-        self.entries.append((leaf, kind, root, first, len(objects), stamp.unix_ms, stamp.quality, radio))
+        received = stamp.unix_ms, int(stamp.quality)
+        self.entries.append((leaf, int(kind), root, first, len(objects), *received, radio))
         self.bodies.append((leaf, pack_bodies(bodies)))
         self.objects += rows
         self.lookup.add(rows)
         state.next_ordinal += len(objects)
         state.body_bytes += sum(map(len, bodies))
         for object_kind, encoded, standing, _ in objects:
-            if object_kind in (Kind.TRANSACTION, Kind.RAW):
-                self._tally(standing, 1)
-            if standing != ObjectState.VERIFIED:
+            if standing != _VERIFIED:
                 state.unproven_bytes += len(encoded.body)
+                self._tally(standing, object_kind in (_TRANSACTION, _RAW))
+            elif object_kind == _TRANSACTION:
+                state.verified += 1
 
     def wait(self, ordinal: int, signer: int, nonce: int) -> None:
         """An object that a key proven later may verify."""
@@ -107,12 +114,12 @@ class Group:
     def change(self, row: ObjectRow, state: ObjectState, body_bytes: int) -> None:
         """A held object that was not verified turns out otherwise; ``row`` is as it stands now."""
         ordinal, leaf, kind, before, object_hash, identity = row
-        self.lookup.replace(row, (ordinal, leaf, kind, state, object_hash, identity))
+        self.lookup.replace(row, (ordinal, leaf, kind, int(state), object_hash, identity))
         self.changed[ordinal] = state
         if state == ObjectState.VERIFIED and leaf >= self.state.pruned_size:
             self.state.unproven_bytes -= body_bytes
         if kind == Kind.TRANSACTION:
-            self._tally(ObjectState(before), -1)
+            self._tally(before, -1)
             self._tally(state, 1)
 
     def write(self, connection: Connection) -> None:
@@ -148,10 +155,10 @@ class Group:
             [(ordinal,) for ordinal, state in self.changed.items() if state == ObjectState.VERIFIED],
         )
 
-    def _tally(self, state: ObjectState, change: int) -> None:
-        if state == ObjectState.VERIFIED:
+    def _tally(self, state: int, change: int) -> None:
+        if state == _VERIFIED:
             self.state.verified += change
-        elif state == ObjectState.UNVERIFIED:
+        elif state == _UNVERIFIED:
             self.state.unverified += change
         else:
             self.state.invalid += change

@@ -80,8 +80,9 @@ class Lookup:
         """Inside a transaction: move the tail into the B-tree once it is long enough."""
         if self._length < self._longest:
             return
-        pairs = {(_prefix(value), row[0]) for value, rows in self._tail.items() for row in rows}
-        self._connection.executemany("INSERT INTO lookup VALUES (?, ?)", sorted(pairs))
+        pairs = [(_prefix(value), row[0]) for value, rows in self._tail.items() for row in rows]
+        pairs.sort()  # the B-tree is then filled page by page
+        self._connection.executemany("INSERT OR IGNORE INTO lookup VALUES (?, ?)", pairs)
         self._tail.clear()
         self._length, self.indexed = 0, next_ordinal
 

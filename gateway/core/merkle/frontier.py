@@ -6,7 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from gateway.core.merkle.hashing import HASH_SIZE, MAX_TREE_SIZE, check_hashes, fold_peaks, node_hash, pair_up
+from gateway.core.merkle.hashing import (
+    EMPTY_ROOT,
+    HASH_SIZE,
+    MAX_TREE_SIZE,
+    check_hashes,
+    fold_peaks,
+    node_hash,
+    pair_up,
+)
 
 _SIZE_BYTES = 8
 
@@ -80,4 +88,9 @@ class Frontier:
 
 def root_of(leaf_hashes: Sequence[bytes]) -> bytes:
     """The RFC 9162 root over these leaf hashes. Raises ValueError unless each has 32 bytes."""
-    return Frontier().extend(leaf_hashes).root()
+    row = list(leaf_hashes)
+    check_hashes(row, "a leaf hash")
+    while len(row) > 1:
+        last = [row.pop()] if len(row) & 1 else []
+        row = pair_up(row) + last
+    return row[0] if row else EMPTY_ROOT
