@@ -23,9 +23,8 @@ class LedgerWallet:
     """The wallet of a :class:`simulators.lora.device.LoraDevice`.
 
     ``gateway_key`` None: it asks the gateway who it is first (HELLO), and believes the first answer.
-    ``counts``: ``accepted``, ``resumed``, ``loose``, ``refused_<code>``, ``disbelieved``, ``beacons``;
-    ``held``
-    is how many payments of the ledger the gateway has promised to hold.
+    ``counts``: ``accepted``, ``resumed``, ``loose``, ``refused_<code>``, ``disbelieved``, ``beacons``.
+    ``held`` is how many payments of the ledger the gateway has promised to hold.
     """
 
     wallet: Wallet
