@@ -1,6 +1,7 @@
 """What a technician types: ``offgrid-gateway COMMAND``; one file a command, imported when it is typed.
 
-To add a command: a file in this folder with a click command named ``command``, and a row in ``COMMANDS``.
+To add a command: a file in this folder with a click command named ``command`` (else ``module:name``), and a
+row in ``COMMANDS``.
 
 Exit codes: 0 fine, 1 failed, 2 usage or configuration. Expected failures are raised as
 :class:`gateway.errors.GatewayError` and printed here, on standard error, without a traceback.
@@ -23,8 +24,11 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "keygen": ("gateway.cli.keygen", "Make the gateway's key and certificate."),
     "log": ("gateway.cli.log", "Show, prove and verify what was logged."),
     "register": ("gateway.cli.register", "Register with the coordinator and pin its key."),
+    "reload": ("gateway.cli.tell:reload", "Have the running gateway read its configuration again."),
+    "restart": ("gateway.cli.tell:restart", "Run one service of the running gateway anew."),
     "run": ("gateway.cli.run", "Run the gateway."),
     "status": ("gateway.cli.status", "How the running gateway fares, on one screen."),
+    "sync": ("gateway.cli.tell:sync", "Try the coordinator at once."),
 }
 
 
@@ -37,7 +41,8 @@ class CommandLine(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name or "command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

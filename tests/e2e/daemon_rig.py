@@ -212,7 +212,7 @@ class House:
 @asynccontextmanager
 async def house(root: Path, *, registered: bool = True) -> AsyncIterator[House]:
     made = make_keys(root / "gateway.key", root / "gateway.crt", GATEWAY)
-    async with Coordinator(db=root / "coordinator.db", token="a token") as coordinator:
+    async with Coordinator(db=root / "coordinator.db", token="a-token") as coordinator:
         if registered:
             await coordinator.register(GATEWAY, made.identity.public_key)
         yield House(root, coordinator, made.identity.public_key)
