@@ -35,6 +35,7 @@ INFO: Mapping[str, int] = {
     "checkpoint": 0xFFF6,
     "time": 0xFFF7,
 }
+BASE_UUID_TAIL = bytes.fromhex("fb349b5f80000080 00100000")  # of the Bluetooth base UUID, last byte first
 ADVERTISING_INTERVAL_MS = 100.0
 COMMAND_TIMEOUT_S = 3.0
 START_TIMEOUT_S = 10.0
@@ -200,6 +201,10 @@ class Peripheral:
             sc=True, mitm=False, bonding=False, delegate=PairingDelegate()
         )
         device.add_service(self._make_service(read))
+        find = device.gatt_server.on_att_find_by_type_value_request
+        device.gatt_server.on_att_find_by_type_value_request = lambda bearer, request: find(
+            bearer, shortened(request)
+        )
         device.on(Device.EVENT_CONNECTION, self._on_connection)
         host.on(
             "hardware_error", lambda code: self._station.lost(f"the controller's hardware failed: {code}")
@@ -250,6 +255,19 @@ class Peripheral:
     def _on_transport_gone(self, ended: asyncio.Future[None]) -> None:
         error = None if ended.cancelled() else ended.exception()
         self._station.lost(f"the way to the controller is gone{f': {error}' if error else ''}")
+
+
+def shortened(request: att.ATT_Find_By_Type_Value_Request) -> att.ATT_Find_By_Type_Value_Request:
+    """Some ask for FFF0 by its 128 bits, which is the same (Vol 3 Part B 2.5.1); bumble compares bytes."""
+    value = request.attribute_value
+    if len(value) == 16 and value[:12] == BASE_UUID_TAIL and value[14:] == b"\x00\x00":
+        value = value[12:14]
+    return att.ATT_Find_By_Type_Value_Request(
+        starting_handle=request.starting_handle,
+        ending_handle=request.ending_handle,
+        attribute_type=request.attribute_type,
+        attribute_value=value,
+    )
 
 
 def advertisement(hint: bytes) -> bytes:
