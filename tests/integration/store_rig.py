@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -13,6 +13,9 @@ from nacl.signing import SigningKey
 from gateway.core.message.downlink import encode_downlink
 from gateway.core.message.uplink import decode_uplink
 from gateway.core.submission import Upload
+from gateway.core.wallet.objects import decode_object
+from gateway.core.wallet.transaction import RawTransaction, Transaction
+from gateway.core.wallet.upload import SnapshotUpload, TransactionsUpload
 from gateway.model import Source, Stamp, TimeQuality
 from gateway.services.recorder import Recorded, Recorder
 from gateway.store import Limits, Store, StoreSettings
@@ -36,6 +39,7 @@ class Rig:
 
     async def send(self, message: bytes) -> Recorded:
         decoded = decode_uplink(message, max_bytes=8 << 20)
+        assert isinstance(decoded, SnapshotUpload | TransactionsUpload)
         self.sent += 1
         source = Source(radio="test", peer="nobody", correlation_id=f"c{self.sent}")
         fingerprint = sha256(message).digest()
@@ -48,11 +52,12 @@ class Rig:
 
 
 @asynccontextmanager
-async def store_rig(path: Path, *, limits: Limits | None = None, **settings) -> AsyncIterator[Rig]:
-    settings.setdefault("free_bytes", lambda: PLENTY)
+async def store_rig(
+    path: Path, *, limits: Limits | None = None, free_bytes: Callable[[], int] = lambda: PLENTY
+) -> AsyncIterator[Rig]:
     key = SigningKey(sha256(b"gateway").digest())
     rig: Rig
-    opened = StoreSettings(path=path, gateway_id=GATEWAY, limits=limits or Limits(), **settings)
+    opened = StoreSettings(path=path, gateway_id=GATEWAY, limits=limits or Limits(), free_bytes=free_bytes)
     async with Store(opened) as store:
         recorder = Recorder(
             store,
@@ -88,9 +93,8 @@ async def audit(store: Store) -> dict[int, list[bytes]]:
                     new.append(identity)
             if entry.list is not None:
                 base = [] if entry.list.base is None else found[entry.list.base]
-                earlier = identities[: len(identities) - len(hashes)]
-                listed = lists.rebuild(entry.list.ops, base, new, earlier.__getitem__, 1 << 20)
-                assert root_of_data(listed) == header_list_root(entry.objects[0].body)
+                listed = lists.rebuild(entry.list.ops, base, new, _by_ordinal(identities), 1 << 20)
+                assert root_of_data(listed) == header_list_root(entry.objects[0].body or b"")
                 found[entry.index] = listed
             content = await store.content(hashes[0])
             assert content is not None
@@ -102,11 +106,17 @@ async def audit(store: Store) -> dict[int, list[bytes]]:
 
 def identity_of(body: bytes) -> bytes | None:
     """Of a transaction's object, else None."""
-    from gateway.core.wallet.objects import decode_object
-    from gateway.core.wallet.transaction import RawTransaction, Transaction
-
     value = decode_object(body)
     return value.identity if isinstance(value, Transaction | RawTransaction) else None
+
+
+def _by_ordinal(identities: list[bytes | None]) -> Callable[[int], bytes]:
+    def identity(ordinal: int) -> bytes:
+        found = identities[ordinal]
+        assert found is not None
+        return found
+
+    return identity
 
 
 def header_list_root(body: bytes) -> bytes:

@@ -1,0 +1,69 @@
+"""Every past schema, as it was dumped, opens under this program with all it held."""
+
+from __future__ import annotations
+
+import sqlite3
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import FatalError
+from gateway.store.connection import connect_sqlite
+from gateway.store.ledger import Ledger
+from gateway.store.migrations import migrate, newest
+
+DUMPS = sorted((Path(__file__).parent / "schemas").glob("*.sql"))
+
+
+def restored(dump: Path, path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.executescript(dump.read_text(encoding="utf-8"))
+    connection.close()
+
+
+def test_there_is_a_dump_of_every_schema() -> None:
+    assert [int(dump.name.partition("_")[0]) for dump in DUMPS] == list(range(1, newest() + 1))
+
+
+@pytest.mark.parametrize("dump", DUMPS, ids=lambda dump: dump.stem)
+def test_a_database_of_an_old_schema_opens_with_every_entry_and_body(dump: Path, tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    restored(dump, path)
+    ledger = Ledger.open(path, gateway_id="dumped", free_bytes=lambda: 1 << 40)
+    head, figures = ledger.head(), ledger.figures()
+    batch = ledger.read_batch(0, 100, 1 << 20)
+    assert head.size == len(batch.entries) == 4
+    assert (figures.verified_transactions, figures.conflicts, head.acked_size) == (5, 1, 2)
+    for item in (item for entry in batch.entries for item in entry.objects):
+        assert item.body is not None
+        assert sha256(b"\x02" + item.body).digest() == item.hash
+    ledger.close()
+
+
+def test_a_database_of_a_newer_program_is_refused(tmp_path: Path) -> None:
+    connection = connect_sqlite(tmp_path / "log.db")
+    connection.execute(f"PRAGMA user_version={newest() + 1}")
+    with pytest.raises(FatalError, match="newer program"):
+        migrate(connection)
+    connection.close()
+
+
+def test_a_migration_that_fails_leaves_the_schema_before_it(tmp_path: Path) -> None:
+    (tmp_path / "001_one.sql").write_text("CREATE TABLE one (a);\n")
+    (tmp_path / "002_two.sql").write_text("CREATE TABLE two (a);\nCREATE TABLE one (a);\n")
+    connection = connect_sqlite(tmp_path / "log.db")
+    with pytest.raises(sqlite3.OperationalError, match="already exists"):
+        migrate(connection, tmp_path)
+    tables = connection.execute("SELECT name FROM sqlite_master").fetchall()
+    assert tables == [("one",)]
+    assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+    connection.close()
+
+
+def test_a_gap_in_the_numbers_is_found(tmp_path: Path) -> None:
+    (tmp_path / "002_two.sql").write_text("CREATE TABLE two (a);\n")
+    connection = connect_sqlite(tmp_path / "log.db")
+    with pytest.raises(FatalError, match="numbered"):
+        migrate(connection, tmp_path)
+    connection.close()
