@@ -111,8 +111,7 @@ class Phone:
         """
         visit = Visit()
         try:
-            connection = await self._connect(gateway)
-            call = await _Call.dial(connection, self.traits)
+            call = await self.dial(gateway)
             try:
                 if misdeed is None:
                     await self._hand_over(call, visit)
@@ -122,14 +121,24 @@ class Phone:
             finally:
                 visit.sent_bytes += call.exchange.sent_bytes
                 visit.refusals += call.refusals
-                await self._hang_up(connection)
+                await self._hang_up(call.connection)
         except (BaseBumbleError, TimeoutError, asyncio.InvalidStateError, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and _cancelled_from_outside():
                 raise
             raise PhoneError(f"phone {self.number}: {type(error).__name__} {error}") from error
         return visit
 
+    async def dial(self, gateway: str = "") -> Call:
+        """Connect and subscribe, and leave it at that."""
+        connection = await self._connect(gateway)
+        try:
+            return await Call.dial(connection, self.traits)
+        except BaseException:
+            await self._hang_up(connection)
+            raise
+
     async def close(self) -> None:
+        """Switch the phone off."""
         self._device.host.emit("flush")
         if self._powered:
             await self._device.power_off()
@@ -160,7 +169,7 @@ class Phone:
             self._device.remove_listener(Device.EVENT_ADVERTISEMENT, heard)
             await self._device.stop_scanning(legacy=True)
 
-    async def _hand_over(self, call: _Call, visit: Visit) -> None:
+    async def _hand_over(self, call: Call, visit: Visit) -> None:
         refused = b""
         while (message := self._next_message()) is not None:
             if message == refused:
@@ -175,7 +184,7 @@ class Phone:
             visit.answer_s.append(asyncio.get_running_loop().time() - started)
             self._on_answer(answer)
 
-    async def _one(self, call: _Call, message: bytes, visit: Visit, started: float) -> bytes | None:
+    async def _one(self, call: Call, message: bytes, visit: Visit, started: float) -> bytes | None:
         """One message until its answer, or None when it was refused."""
         xid = call.exchange.offer(message)
         silences = 0
@@ -201,10 +210,10 @@ class Phone:
                 return event.message
             elif isinstance(event, Answer):
                 self._on_answer(event.message)
-            elif event is _Gone.GONE:
+            elif event is Gone.GONE:
                 raise PhoneError(f"phone {self.number}: the connection is gone")
 
-    def _count(self, call: _Call) -> None:
+    def _count(self, call: Call) -> None:
         if self.on_sent is not None:
             self.on_sent(call.exchange.sent_bytes - call.counted)
         call.counted = call.exchange.sent_bytes
@@ -217,11 +226,13 @@ class Phone:
             await asyncio.wait_for(connection.disconnect(), 2 * SILENCE_S)
 
 
-class _Gone(Enum):
+class Gone(Enum):
+    """Among the events of a call: its end."""
+
     GONE = auto()
 
 
-class _Call:
+class Call:
     """One connection with its service found and FFF2 subscribed."""
 
     def __init__(self, connection: Connection, traits: Traits, write: CharacteristicProxy[bytes]) -> None:
@@ -237,7 +248,7 @@ class _Call:
         connection.on(Connection.EVENT_DISCONNECTION, self._disconnected)
 
     @classmethod
-    async def dial(cls, connection: Connection, traits: Traits) -> _Call:
+    async def dial(cls, connection: Connection, traits: Traits) -> Call:
         peer = Peer(connection)
         if traits.mtu > 23:
             await peer.request_mtu(traits.mtu)
@@ -280,16 +291,16 @@ class _Call:
         self.gone = True
         if self._wake is not None:
             self._wake.set()
-        self.events.put_nowait(_Gone.GONE)
+        self.events.put_nowait(Gone.GONE)
 
 
-async def _flood(call: _Call, message: bytes) -> None:
+async def _flood(call: Call, message: bytes) -> None:
     junk = b"\x12\x01\x00\x00\x00" + bytes(min(call.connection.att_mtu - 3, 512) - 5)
     while not call.gone:
         await call.write(junk, with_response=False)
 
 
-async def _start_and_stop(call: _Call, message: bytes) -> None:
+async def _start_and_stop(call: Call, message: bytes) -> None:
     call.exchange.offer(message + bytes(600))
     piece = call.exchange.next_piece()
     assert piece is not None  # noqa: S101 - it was just offered
@@ -297,18 +308,18 @@ async def _start_and_stop(call: _Call, message: bytes) -> None:
     await _until_gone(call)
 
 
-async def _oversized(call: _Call, message: bytes) -> None:
+async def _oversized(call: Call, message: bytes) -> None:
     await call.write(b"\x11\x01\xff\xff\xff" + bytes(12))
     while not call.refusals and not call.gone:
         await call.events.get()
 
 
-async def _malformed(call: _Call, message: bytes) -> None:
+async def _malformed(call: Call, message: bytes) -> None:
     while not call.gone:
         await call.write(b"\xee" + message[:8])
 
 
-async def _deaf(call: _Call, message: bytes) -> None:
+async def _deaf(call: Call, message: bytes) -> None:
     call.exchange.offer(message)
     while (piece := call.exchange.next_piece()) is not None or not call.events.empty():
         if piece is not None:
@@ -317,8 +328,8 @@ async def _deaf(call: _Call, message: bytes) -> None:
             call.events.get_nowait()
 
 
-async def _until_gone(call: _Call) -> None:
-    while await call.events.get() is not _Gone.GONE:
+async def _until_gone(call: Call) -> None:
+    while await call.events.get() is not Gone.GONE:
         pass
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -11,6 +12,7 @@ from random import Random
 from typing import Any, Protocol
 
 from drivers.base import Driver, Frame, LoraDownlink, TxRequest
+from drivers.ble import BleDriver
 from drivers.lora_gwmp import GwmpDriver
 from drivers.lora_sx1301 import Sx1301Driver
 from drivers.lora_sx1301 import driver as sx1301_driver
@@ -19,12 +21,18 @@ from simulators.concentrator.rig import Rig
 from simulators.lora.ether import Ether, Transmission
 from simulators.lora.forwarder import SimForwarder
 from simulators.lora.plans import EU868
+from simulators.phones.air import Air, VirtualController
+from simulators.phones.phone import Call, Phone, Traits
+from simulators.phones.port import TcpPort
 
 SMALL_QUEUE = 3
 
 
 class Bench(Protocol):
     """One driver and the device behind it. Built anew for each test in a folder of its own."""
+
+    lora: bool
+    """Whether its frames say how they were heard, and its receipts how long they take."""
 
     def build(self) -> Driver:
         """The driver with a queue of :data:`SMALL_QUEUE` frames, not opened."""
@@ -65,6 +73,7 @@ def first_window(frame: Frame) -> TxRequest:
 class GwmpBench:
     """A forwarder that refuses a downlink whose payload is one of its error words."""
 
+    lora = True
     WORDS: Mapping[str, str] = {
         "TOO_LATE": "too_late",
         "TOO_EARLY": "too_early",
@@ -120,6 +129,7 @@ class GwmpBench:
 class Sx1301Bench:
     """The driver over the register model."""
 
+    lora = True
     OPEN_RATE = 20.0
 
     def __init__(self, folder: Path) -> None:
@@ -163,4 +173,67 @@ class Sx1301Bench:
         ]
 
 
-BENCHES: Mapping[str, Callable[[Path], Bench]] = {"lora_gwmp": GwmpBench, "lora_sx1301": Sx1301Bench}
+class BleBench:
+    """A phone that stays connected and writes what it is given, one value each."""
+
+    lora = False
+
+    def __init__(self, folder: Path) -> None:
+        self._controller = "tcp-client:127.0.0.1:9"
+        self._writes: asyncio.Queue[bytes] = asyncio.Queue()
+        self._unplugging: asyncio.Task[None] | None = None
+
+    def build(self) -> BleDriver:
+        settings = {"controller": self._controller, "queue": SMALL_QUEUE}
+        return BleDriver("radio", settings, clock=SystemClock())
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[BleDriver]:
+        air = Air()
+        self._port = TcpPort(VirtualController(air, "dongle", public_address="C0:FF:EE:00:00:01/P"))
+        phone = Phone(air, 1, Traits(), next_message=lambda: None, on_answer=lambda _: None)
+        async with self._port:
+            self._controller = self._port.address
+            async with self._with(phone) as driver:
+                yield driver
+
+    @asynccontextmanager
+    async def _with(self, phone: Phone) -> AsyncIterator[BleDriver]:
+        async with self.build() as driver:
+            call = await phone.dial()
+            writing = asyncio.create_task(self._write(call))
+            try:
+                yield driver
+            finally:
+                writing.cancel()
+                await asyncio.wait([writing, *([self._unplugging] if self._unplugging else [])])
+                await phone.close()
+
+    def hear(self, payload: bytes) -> None:
+        self._writes.put_nowait(payload)
+
+    def vanish(self) -> None:
+        self._unplugging = asyncio.create_task(self._port.unplug())
+
+    def answer(self, frame: Frame) -> TxRequest:
+        return TxRequest(payload=b"answer", reply_to=frame.reply_to)
+
+    def refused(self, frame: Frame) -> Sequence[tuple[TxRequest, str]]:
+        good = self.answer(frame)
+        return [
+            (replace(good, payload=b""), "size"),
+            (replace(good, payload=bytes((4 << 20) + 1)), "size"),
+            (replace(good, reply_to="elsewhere"), "no_route"),
+            (replace(good, reply_to=None), "no_route"),
+        ]
+
+    async def _write(self, call: Call) -> None:
+        while True:
+            await call.write(b"\x15\x01" + await self._writes.get())
+
+
+BENCHES: Mapping[str, Callable[[Path], Bench]] = {
+    "ble": BleBench,
+    "lora_gwmp": GwmpBench,
+    "lora_sx1301": Sx1301Bench,
+}
