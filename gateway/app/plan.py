@@ -70,6 +70,7 @@ async def run(path: Path, config: Config) -> None:
                 now=timekeeper.now,
                 parts=lambda: _parts(supervisor, clock.monotonic()),
                 radios=radios.stats,
+                lora=radios.lora,
                 link=link.vitals,
                 circumstances=settings.circumstances(config, timekeeper.now),
             ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import cast
 
 from drivers.base import Driver, DriverStats, Receiver
 from drivers.errors import DriverConfigError
@@ -13,9 +12,11 @@ from gateway.core.lora.link import LoraLink
 from gateway.core.lora.promises import PromiseBook
 from gateway.core.lora.reassembly import ReassemblyLimits
 from gateway.core.lora.regions import REGIONS
+from gateway.core.vitals import LoraVitals
 from gateway.services import frame_intake
-from gateway.services.lora_intake import LoraIntake, LoraRadio
+from gateway.services.lora_intake import LoraIntake
 from gateway.services.metrics import Metrics
+from gateway.services.observed import ObservedTransceiver, observed
 from gateway.services.reception import Reception
 from gateway.services.supervision import Service
 from gateway.systemclock import SystemClock
@@ -58,9 +59,13 @@ class Radios:
             for setup in self._setups
         }
 
-    def link_counts(self) -> Mapping[str, Mapping[str, int]]:
-        """What the LoRa links counted since the daemon started."""
-        return {name: dict(link.counts) for name, link in self._links.items()}
+    def lora(self) -> Mapping[str, LoraVitals]:
+        """How the LoRa links fare."""
+        now = self._clock.monotonic()
+        return {
+            name: LoraVitals(counts=dict(link.counts), duty_left_s=link.duty_left_s(now))
+            for name, link in self._links.items()
+        }
 
     def _service(self, setup: RadioSetup) -> Service:
         async def run() -> None:
@@ -75,14 +80,15 @@ class Radios:
         return run
 
     async def _listen(self, name: str, driver: Receiver) -> None:
-        link = self._links.get(name)
+        metrics, link = self._metrics, self._links.get(name)
+        radio = observed(driver, metrics.heard, lambda receipt: metrics.sent(name, receipt.airtime_us))
         if link is None:
-            submit = self._reception.submit(name, OTHER_LINGER_S)
-            await frame_intake.take(driver, submit, self._metrics.heard)
-            return
-        submit = self._reception.submit(name, LORA_LINGER_S, self._promises.write)
-        radio = cast("LoraRadio", driver)
-        await LoraIntake(name, radio, link, submit, clock=self._clock).run()
+            await frame_intake.take(radio, self._reception.submit(name, OTHER_LINGER_S))
+        elif isinstance(radio, ObservedTransceiver):
+            submit = self._reception.submit(name, LORA_LINGER_S, self._promises.write)
+            await LoraIntake(name, radio, link, submit, clock=self._clock).run()
+        else:
+            raise DriverConfigError(f"{name}: a LoRa driver that cannot send", fix="name one that can")
 
     def _link(self) -> LoraLink:
         lora, limits = self._config.lora, self._config.limits

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from drivers.base import DriverStats
 from gateway.core.health import Facts, Health, assess
@@ -42,13 +42,21 @@ class LinkVitals:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoraVitals:
+    """A LoRa link since the daemon started: what it counted, and the seconds of airtime that each sub-band
+    has left in the hour."""
+
+    counts: Mapping[str, int]
+    duty_left_s: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RadioVitals:
-    """One radio: whether it works, and its driver's own figures."""
+    """One radio: whether it works, its driver's own figures, and its link's where it is LoRa."""
 
     works: bool
     stats: DriverStats
-    duty_left_s: Mapping[str, float] = field(default_factory=dict)
-    """Seconds that each sub-band may still be sent in, this hour."""
+    lora: LoraVitals | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,4 +234,6 @@ def _radio(radio: RadioVitals) -> dict[str, object]:
         "frames": dict(stats.frames),
         "transmits": dict(stats.transmits),
         "gauges": dict(stats.gauges),
+        "link": None if radio.lora is None else dict(radio.lora.counts),
+        "dutyLeftSeconds": None if radio.lora is None else dict(radio.lora.duty_left_s),
     }

@@ -24,13 +24,12 @@ class Hears(Receiver, Protocol):
     """A driver that hears; one that can also send is asked to bring the answers."""
 
 
-async def take(radio: Hears, submit: Submit, heard: Callable[[Frame], None]) -> None:
+async def take(radio: Hears, submit: Submit) -> None:
     """Open the radio and answer its frames until cancelled. Raises DriverLost when the radio is gone."""
     room = asyncio.Semaphore(MAX_SUBMITTED)
     try:
         async with radio, asyncio.TaskGroup() as answers:
             async for frame in radio.frames():
-                heard(frame)
                 await room.acquire()
                 task = answers.create_task(_answer(radio, submit, frame))
                 task.add_done_callback(lambda _: room.release())

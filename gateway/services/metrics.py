@@ -85,8 +85,15 @@ def _gauges_of_radios(vitals: Vitals) -> Iterator[tuple[tuple[str, ...], float]]
 
 def _duty_left(vitals: Vitals) -> Iterator[tuple[tuple[str, ...], float]]:
     for name, radio in vitals.radios.items():
-        for band, seconds in radio.duty_left_s.items():
+        for band, seconds in radio.lora.duty_left_s.items() if radio.lora else ():
             yield (name, band), seconds
+
+
+def _lora_counts(vitals: Vitals) -> Iterator[tuple[tuple[str, ...], float]]:
+    for name, radio in vitals.radios.items():
+        for event, count in radio.lora.counts.items() if radio.lora else ():
+            if not event.endswith("_us"):
+                yield (name, event), count
 
 
 def _deductions(vitals: Vitals) -> dict[str, float]:
@@ -294,6 +301,12 @@ OF_THE_RADIOS = (
         "The driver's own gauges, each in the unit that its name ends in.",
         _gauges_of_radios,
         ("radio", "figure"),
+    ),
+    Row(
+        "gateway_lora_events_total",
+        "What the LoRa link saw and did.",
+        _lora_counts,
+        ("radio", "event"),
     ),
     Row(
         "gateway_radio_duty_left_seconds",

@@ -13,6 +13,7 @@ from gateway.core.health import Health
 from gateway.core.vitals import (
     Circumstances,
     LinkVitals,
+    LoraVitals,
     Part,
     RadioVitals,
     StoreVitals,
@@ -20,7 +21,7 @@ from gateway.core.vitals import (
     judge,
     works,
 )
-from gateway.model import Stamp
+from gateway.model import Figures, Stamp
 from gateway.store import Store
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ class Sources:
     parts: Callable[[], Mapping[str, Part]]
     radios: Callable[[], Mapping[str, DriverStats]]
     """Of every configured radio, by the name of its service."""
+    lora: Callable[[], Mapping[str, LoraVitals]]
     link: Callable[[], LinkVitals]
     circumstances: Callable[[], Circumstances]
 
@@ -58,6 +60,8 @@ class Monitor:
         self._started = clock.monotonic()
         self._reading = asyncio.Lock()
         self._read_again_at = float("-inf")
+        self._before: Figures | None = None
+        self._disk_fails = False
         self.latest: Vitals | None = None
 
     async def read(self) -> Vitals:
@@ -87,8 +91,9 @@ class Monitor:
         store = await self._store(now)
         parts, stamp = sources.parts(), sources.now()
         link = _halted(sources.link(), parts)
+        lora = sources.lora()
         radios = {
-            name: RadioVitals(works=works(parts[name], stats), stats=stats)
+            name: RadioVitals(works=works(parts[name], stats), stats=stats, lora=lora.get(name))
             for name, stats in sources.radios().items()
         }
         heard = {name: radio.works for name, radio in radios.items()} or _http_alone(parts)
@@ -108,16 +113,28 @@ class Monitor:
         sources = self._sources
         head = await sources.store.head()
         latency_s = self._clock.monotonic() - now
+        figures = await sources.store.figures()
         free = sources.free_bytes()
-        low = free < sources.disk_floor
         return StoreVitals(
             head=head,
-            figures=await sources.store.figures(),
+            figures=figures,
             latency_s=latency_s,
             free_disk=free,
             disk_floor=sources.disk_floor,
-            refuses=f"{free >> 20} MiB of disk free, {sources.disk_floor >> 20} must stay" if low else None,
+            refuses=self._refusal(figures, free),
         )
+
+    def _refusal(self, figures: Figures, free: int) -> str | None:
+        """Why the store takes nothing new: the floor, or a disk that failed and has taken nothing since."""
+        before, self._before = self._before, figures
+        if before is not None and figures.write_failures_since_opening > before.write_failures_since_opening:
+            self._disk_fails = True
+        elif before is not None and figures.commits_since_opening > before.commits_since_opening:
+            self._disk_fails = False
+        floor = self._sources.disk_floor
+        if free < floor:
+            return f"{free >> 20} MiB of disk free, {floor >> 20} must stay"
+        return "the disk does not take what is written" if self._disk_fails else None
 
 
 def _halted(link: LinkVitals, parts: Mapping[str, Part]) -> LinkVitals:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from gateway.core.lora.duty import HOUR_S
 from gateway.core.lora.exchanges import Exchange, Hearing
 from gateway.core.lora.frames import FRAGMENT_HEADER, XID_SIZE, FrameType, Part, split
 from gateway.core.lora.regions import Region
@@ -102,6 +103,15 @@ class Downlinks:
             self._counts[f"{slot.window.name.lower()}_{booking}"] += 1
         self._wait(say, now, after)
         return []
+
+    def duty_left_s(self, now: float) -> dict[str, float]:
+        """Airtime left in the hour by sub-band that has a limit, of the concentrator that has least."""
+        used = [transmitter.used_us(now) for transmitter in self._transmitters.values()]
+        return {
+            band.name: max(0.0, band.duty * HOUR_S - max((one[band.name] for one in used), default=0) / 1e6)
+            for band in self.region.sub_bands
+            if band.duty < 1
+        }
 
     def forget(self, say_key: bytes) -> None:
         """Let what waits under this key not be said: the device spoke again, and elsewhere perhaps."""

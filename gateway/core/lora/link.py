@@ -131,6 +131,10 @@ class LoraLink:
             moments.append(common)
         return min(moments, default=None)
 
+    def duty_left_s(self, now: float) -> dict[str, float]:
+        """Airtime left in the hour, by sub-band that has a limit; empty while nothing may be sent at all."""
+        return {} if self._down is None else self._down.duty_left_s(now)
+
     def sent(self, send: Send) -> None:
         """The radio took it."""
         self.counts["sent"] += 1
