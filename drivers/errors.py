@@ -30,7 +30,7 @@ class TransmitRefused(DriverError):
 
     ``reason`` is one word from a closed list, fit for a metric label: ``too_late``, ``too_early``,
     ``collision``, ``duty_cycle``, ``dwell_time``, ``frequency``, ``power``, ``size``, ``region_unset``,
-    ``gps_unlocked``, ``queue_full``, ``no_route``, ``unsupported``.
+    ``gps_unlocked``, ``queue_full``, ``no_route``, ``budget``, ``unsupported``.
     """
 
     def __init__(self, reason: str, message: str = "") -> None:

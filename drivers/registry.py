@@ -25,6 +25,7 @@ GROUP = "offgrid_gateway.drivers"
 BUILT_IN: Mapping[str, str] = {
     "ble": "drivers.ble:BleDriver",
     "gps": "drivers.gps:GpsDriver",
+    "gsm_at": "drivers.gsm_at:GsmDriver",
     "lora_gwmp": "drivers.lora_gwmp:GwmpDriver",
     "lora_sx1301": "drivers.lora_sx1301:Sx1301Driver",
 }
