@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from enum import IntEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from gateway.core.wallet.transaction import Transaction
@@ -62,6 +63,7 @@ def conflict_of(receivers: Collection[bytes | str]) -> ConflictKind | None:
     return ConflictKind.DOUBLE_SPEND if len(set(receivers)) > 1 else ConflictKind.DUPLICATE_NONCE
 
 
+@lru_cache(maxsize=4096)
 def _packed(device: str) -> bytes | None:
     if len(device) != _DEVICE_CHARS:
         return None

@@ -111,7 +111,9 @@ class Admission:
         for plan in plans:
             self._stage_standing(group, plan, leaf)
         if submission.snapshot is not None and is_snapshot:
-            self._stage_list(group, submission, submission.snapshot, plans, first)
+            key_is_new = objects[1:2] != [] and objects[1][0] == Kind.KEY
+            base = None if key_is_new else self._base(submission.key, submission.snapshot)
+            self._stage_list(group, submission, submission.snapshot, plans, base, first)
         return leaf if objects else None
 
     def _prove(self, group: Group, submission: Submission) -> None:
@@ -149,21 +151,28 @@ class Admission:
         if plan.raised_receipt is not None and item.receipt is not None:
             _raise(group, plan.raised_receipt, Kind.RECEIPT, item.receipt, None)
 
+    def _base(self, key: bytes, draft: SnapshotDraft) -> HeldList | None:
+        """The list that the upload builds on, or the one that this whole list is likely to resemble."""
+        if draft.base is not None:
+            return self._lists.held(draft.base.index)
+        return self._lists.newest(self._keys.id_of(key))
+
     def _stage_list(
         self,
         group: Group,
         submission: Submission,
         draft: SnapshotDraft,
         plans: Sequence[_Plan],
+        base: HeldList | None,
         first: int,
     ) -> None:
         key_id, leaf = self._keys.id_of(submission.key), group.size - 1
         rest = iter(plans)
         places = [item if isinstance(item, int) else next(rest).place for item in submission.items]
-        base, ops = self._difference(key_id, draft, places, first)
         raws = sum(isinstance(place, bytes) for place in places)
-        if draft.base is not None:
-            raws += self._lists.held(draft.base.index).raws
+        if draft.base is not None and base is not None:
+            raws += base.raws
+        base, ops = self._difference(draft, places, base, first)
         held = HeldList(leaf, 1 if base is None else base.depth + 1, raws)
         if draft.base is None:
             self._lists.stage(key_id, held, places)
@@ -173,17 +182,18 @@ class Admission:
         group.lists.append((leaf, key_id, *size, held.depth, base_leaf, raws, ops, *trees))
 
     def _difference(
-        self, key: int, draft: SnapshotDraft, places: list[Place], first: int
+        self, draft: SnapshotDraft, places: list[Place], base: HeldList | None, first: int
     ) -> tuple[HeldList | None, bytes]:
+        """The base that is named, None where the chain would be too long, and the ops."""
+        if base is None:
+            return None, difference(places, (), first)
+        is_longest = base.depth >= MAX_CHAIN
         if draft.base is None:
-            base = self._lists.newest(key)
-            if base is None or base.depth >= MAX_CHAIN:
-                return None, difference(places, (), first)
-            return base, difference(places, self._lists.expanded(base.leaf), first)
-        base = self._lists.held(draft.base.index)
-        if base.depth < MAX_CHAIN:
-            return base, continuation(draft.base.wallet.count, places, first)
-        return None, difference([*self._lists.expanded(base.leaf), *places], (), first)
+            known = () if is_longest else self._lists.expanded(base.leaf)
+            return None if is_longest else base, difference(places, known, first)
+        if is_longest:
+            return None, difference([*self._lists.expanded(base.leaf), *places], (), first)
+        return base, continuation(draft.base.wallet.count, places, first)
 
     def _contents(
         self, group: Group, submission: Submission, plans: Sequence[_Plan], held: HeldPlace | None

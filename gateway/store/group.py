@@ -21,7 +21,7 @@ from gateway.store.tiles import append_leaves
 NewObject = tuple[int, EncodedObject, int, bytes | None]
 """An object that an entry will cover: its kind, its bytes, its standing, a transaction's identity.
 
-Kinds and standings go to SQLite by the thousand, which takes an int as it is and tries adapters on an IntEnum.
+Both are plain ints: SQLite takes those as they are, and tries adapters on every IntEnum.
 """
 
 _TRANSACTION, _RAW = int(Kind.TRANSACTION), int(Kind.RAW)

@@ -9,6 +9,7 @@ for many. After a crash the tail is read again from ``objects``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from struct import Struct
 
 from gateway.store.connection import Connection
 
@@ -16,6 +17,7 @@ ObjectRow = tuple[int, int, int, int, bytes, bytes | None]
 """ordinal, leaf, kind, state, hash, identity: a row of ``objects``."""
 
 _COLUMNS = "ordinal, leaf, kind, state, hash, identity"
+_FIRST_8 = Struct(">q")
 _LOT = 32
 _FIND = (
     "SELECT o.ordinal, o.leaf, o.kind, o.state, o.hash, o.identity "  # noqa: S608 - question marks alone
@@ -94,4 +96,5 @@ class Lookup:
 
 
 def _prefix(value: bytes) -> int:
-    return int.from_bytes(value[:8], "big", signed=True)
+    prefix: int = _FIRST_8.unpack_from(value)[0]
+    return prefix

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from gateway.core.refusal import Refusal, Refused
 from gateway.core.wallet.signature import verifies
@@ -54,8 +55,7 @@ class Base:
     """Whether an identity is among them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class Judged(NamedTuple):
     """One place of the upload; `key` verified it, `known`: before, and it was not checked again."""
 
     item: LedgerItem
