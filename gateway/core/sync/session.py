@@ -128,6 +128,7 @@ class Session:
             return []
         news = {key: fact for key, fact in facts.items() if key == "time" or self._told.get(key) != fact}
         self._told.update(news)
+        self._heard = None  # what answers this may well equal what answered the one before
         return self._guarded(lambda: self._send(wire.Heartbeat(news)))
 
     def _guarded(self, step: Callable[[], None]) -> list[Event]:
