@@ -19,6 +19,7 @@ from gateway.core.wallet.upload import SnapshotUpload, TransactionsUpload
 from gateway.model import Source, Stamp, TimeQuality
 from gateway.services.recorder import Recorded, Recorder
 from gateway.store import Limits, Store, StoreSettings
+from gateway.store.connection import Connect, connect_sqlite
 from simulators.textbook import lists
 from simulators.textbook.merkle import leaf_hash, root_of, root_of_data
 from simulators.textbook.objects import object_hash
@@ -53,11 +54,17 @@ class Rig:
 
 @asynccontextmanager
 async def store_rig(
-    path: Path, *, limits: Limits | None = None, free_bytes: Callable[[], int] = lambda: PLENTY
+    path: Path,
+    *,
+    limits: Limits | None = None,
+    free_bytes: Callable[[], int] = lambda: PLENTY,
+    connect: Connect = connect_sqlite,
 ) -> AsyncIterator[Rig]:
     key = SigningKey(sha256(b"gateway").digest())
     rig: Rig
-    opened = StoreSettings(path=path, gateway_id=GATEWAY, limits=limits or Limits(), free_bytes=free_bytes)
+    opened = StoreSettings(
+        path=path, gateway_id=GATEWAY, limits=limits or Limits(), free_bytes=free_bytes, connect=connect
+    )
     async with Store(opened) as store:
         recorder = Recorder(
             store,

@@ -1,0 +1,84 @@
+"""What the recorder does when it is full, and when the store under it breaks."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from store_rig import NOW, store_rig
+
+from gateway.core.message.downlink import Nack, Promise
+from gateway.core.refusal import Refusal
+from gateway.errors import FatalError
+from gateway.services.recorder import MAX_IN_FLIGHT
+from gateway.store.connection import connect_sqlite
+from simulators.wallets.uploads import snapshot_cbor
+from simulators.wallets.wallet import Wallet
+
+
+def hand_over(n: int) -> bytes:
+    return snapshot_cbor(Wallet(b"%032d" % n).hand_over(NOW + n))
+
+
+class Breakable:
+    """A real connection that one day finds its database corrupt."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = connect_sqlite(path)
+        self.broken = False
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._connection.in_transaction
+
+    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Any:
+        if self.broken and not sql.startswith("ROLLBACK"):
+            raise sqlite3.DatabaseError("database disk image is malformed")
+        return self._connection.execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Any:
+        return self._connection.executemany(sql, parameters)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+async def test_more_uploads_at_once_than_the_bound_are_told_to_come_again(tmp_path: Path) -> None:
+    messages = [hand_over(n) for n in range(MAX_IN_FLIGHT + 40)]
+    async with store_rig(tmp_path / "log.db") as rig:
+        recorded = await asyncio.gather(*map(rig.send, messages))
+        refused = [item.answer for item in recorded if isinstance(item.answer, Nack)]
+        assert [nack.code for nack in refused] == [Refusal.BUSY] * 40
+        assert all(nack.retry_after_s > 0 for nack in refused)
+        assert rig.recorder.in_flight == 0
+        again = await asyncio.gather(*map(rig.send, messages[-40:]))
+        assert all(isinstance(item.answer, Promise) for item in again)
+        assert (await rig.store.figures()).commits_since_opening <= 20
+
+
+async def test_two_copies_heard_at_once_get_one_answer_and_one_leaf(tmp_path: Path) -> None:
+    async with store_rig(tmp_path / "log.db") as rig:
+        one, two = await asyncio.gather(rig.send(hand_over(1)), rig.send(hand_over(1)))
+        assert one.answer == two.answer
+        assert (await rig.store.head()).size == 1
+
+
+async def test_a_broken_store_ends_the_recorder_and_is_told_to_whoever_waits(tmp_path: Path) -> None:
+    opened: list[Breakable] = []
+
+    def connect(path: Path) -> Breakable:
+        opened.append(Breakable(path))
+        return opened[-1]
+
+    async with store_rig(tmp_path / "log.db", connect=connect) as rig:
+        running = asyncio.create_task(rig.recorder.run())
+        assert isinstance((await rig.send(hand_over(1))).answer, Promise)
+        opened[0].broken = True
+        with pytest.raises(FatalError, match="malformed"):
+            await rig.send(hand_over(2))
+        with pytest.raises(FatalError, match="malformed"):
+            await running
