@@ -1,0 +1,12 @@
+"""The main job on one machine: wallets, radios, the daemon, a coordinator, and a backhaul that is cut.
+
+timetable   what happens when
+children    processes, their logs, their end
+house       a folder with a coordinator and a daemon in it, started as a technician would
+carriers    wallets with a way to the gateway: by LoRa, by telephone over HTTP
+market      payments among the wallets
+watch       what the daemon and the coordinator say of themselves
+screen      the live view, on a terminal or as lines
+report      the audit at the end: what was promised against what the coordinator holds
+play        all of it, in order
+"""

@@ -1,0 +1,107 @@
+"""A folder with a coordinator, a daemon and the line between them, started as a technician would."""
+
+from __future__ import annotations
+
+import secrets
+from base64 import b64decode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from urllib.parse import urlsplit
+
+import yaml
+
+from simulators.demo.children import Child, child, command
+from simulators.faults import TcpProxy
+from simulators.textbook.notes import NoteKey, parse_vkey
+
+GATEWAY = "gw_demo"
+ORIGIN = f"offgrid/{GATEWAY}/1"
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What runs, and how to reach it. `gateway_key` is raw (32 bytes)."""
+
+    folder: Path
+    coordinator: Child
+    daemon: Child
+    backhaul: TcpProxy
+    api_url: str
+    token: str
+    coordinator_key: NoteKey
+    gateway_key: bytes
+    http: str
+    gwmp: tuple[str, int]
+
+
+@asynccontextmanager
+async def house(folder: Path, random: Random) -> AsyncIterator[House]:
+    """Coordinator, keys, registration, daemon: ready for wallets. Raises `Failed`."""
+    token = secrets.token_urlsafe(24)
+    token_file = folder / "token"
+    token_file.touch(mode=0o600)
+    token_file.write_text(token)
+    arguments = (
+        "simulators",
+        "coordinator",
+        "--db",
+        f"{folder}/coordinator.db",
+        "--token-file",
+        str(token_file),
+    )
+    async with child("coordinator", arguments, folder) as coordinator:
+        ready = await coordinator.said(ws_url=None)
+        at = urlsplit(ready["ws_url"])
+        async with TcpProxy((at.hostname or "", at.port or 0), random) as backhaul:
+            config = folder / "config.yml"
+            config.write_text(yaml.safe_dump(settings(ready["api_url"], backhaul.url), sort_keys=False))
+            on_file = ("--config", str(config))
+            await command("check-config", ("gateway", "check-config", str(config)), folder)
+            await command("keygen", ("gateway", "keygen", *on_file), folder)
+            await command(
+                "register", ("gateway", "register", *on_file, "--token-file", str(token_file)), folder
+            )
+            async with child("gateway", ("gateway", "run", *on_file), folder) as daemon:
+                http = await daemon.said(message="listening", server="http")
+                gwmp = await daemon.said(message="listening for packet forwarders")
+                host, _, port = str(gwmp["address"]).rpartition(":")
+                yield House(
+                    folder,
+                    coordinator,
+                    daemon,
+                    backhaul,
+                    ready["api_url"],
+                    token,
+                    parse_vkey(ready["coordinator_key"]),
+                    public_key(folder / "keygen.log"),
+                    f"http://{http['address']}",
+                    (host, int(port)),
+                )
+
+
+def settings(api_url: str, ws_url: str) -> dict[str, object]:
+    """The daemon's configuration: ports are any free ones, and it tries again sooner than in the field."""
+    return {
+        "gateway": {
+            "id": GATEWAY,
+            "location": {"lat": 40.7128, "lon": -74.006, "name": "The demo's hill"},
+            "type": "lora",
+        },
+        "network": {"api_url": api_url, "ws_url": ws_url, "reconnect_interval": 250},
+        "lora": {"frequency": 915, "region": "US915", "driver": "lora_gwmp", "options": {"port": 0}},
+        "storage": {"path": "gateway.db", "min_free_mb": 20},
+        "security": {"private_key_path": "gateway.key", "certificate_path": "gateway.crt"},
+        "http": {"host": "127.0.0.1", "port": 0},
+        "metrics": {"host": "127.0.0.1", "port": 0},
+        "sync": {"heartbeat_seconds": 5},
+        "runtime_dir": "run",
+    }
+
+
+def public_key(keygen_said: Path) -> bytes:
+    """As the technician reads it off the terminal."""
+    last = keygen_said.read_text().strip().splitlines()[-1]
+    return b64decode(last.rpartition(" ")[2], validate=True)

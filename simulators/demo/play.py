@@ -1,0 +1,285 @@
+"""The whole play: start, pay, cut, mend, settle, prove, audit."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+from simulators.demo.carriers import Carrier, Forger, LoraCarrier, PhoneCarrier, Tally, session
+from simulators.demo.children import Child, Failed
+from simulators.demo.house import ORIGIN, House, house
+from simulators.demo.market import Market
+from simulators.demo.report import Held, Report, failures, radio_report
+from simulators.demo.screen import Moment, RadioRow, Screen
+from simulators.demo.timetable import PROOFS_S, Timetable
+from simulators.demo.watch import Watch
+from simulators.lora.ether import DeviceTiming, Ether
+from simulators.lora.forwarder import SimForwarder, UdpFaults
+from simulators.lora.plans import US915
+from simulators.wallets import Season
+
+HANDHELDS, PHONES = 8, 8
+PAYMENT_EVERY_S = 0.12
+FORGERY_EVERY_S = 2.0
+LOOK_EVERY_S = 0.25
+AIR_LOSS = 0.04
+UDP = UdpFaults(lose=0.01, double=0.02, delay=0.05)
+FORWARDER = bytes.fromhex("b827ebfffe0d3a01")
+PROOFS = 3
+"""Inclusion proofs asked for, by radio."""
+
+IMPATIENT = DeviceTiming(common_close_s=6.0)
+"""Nobody at a demo waits 20 s for a device that heard nothing."""
+
+
+async def play(folder: Path, timetable: Timetable, seed: int, screen: Screen) -> Report:
+    """Raises `Failed` when a process fails; the report otherwise, whatever it says."""
+    random = Random(seed)
+    async with house(folder, Random(seed)) as here, session() as http, AsyncExitStack() as stack:
+        ether = Ether(US915, random, AIR_LOSS, AIR_LOSS, IMPATIENT)
+        forwarder = SimForwarder(FORWARDER, here.gwmp, ether, random, faults=UDP)
+        await stack.enter_async_context(forwarder)
+        await asyncio.wait_for(forwarder.pulled.wait(), 10)
+        season = Season(HANDHELDS + PHONES, seed, start_ms=time.time_ns() // 1_000_000 - 7 * 86_400_000)
+
+        def now_ms() -> int:
+            return season.now_ms
+
+        key, phones = here.gateway_key, season.wallets[HANDHELDS:]
+        carriers: dict[str, list[Carrier]] = {
+            "lora": [
+                LoraCarrier(one, key, ORIGIN, ether, random, now_ms) for one in season.wallets[:HANDHELDS]
+            ],
+            "http": [PhoneCarrier(one, key, http, here.http, now_ms) for one in phones],
+        }
+        forger = Forger(phones, key, http, here.http, now_ms)
+        stage = Stage(here, timetable, Market(season, carriers), forger, Watch(here, http), screen)
+        return await stage.run(seed)
+
+
+class Stage:
+    """One run; owned by its task."""
+
+    def __init__(
+        self,
+        here: House,
+        timetable: Timetable,
+        market: Market,
+        forger: Forger,
+        watch: Watch,
+        screen: Screen,
+    ) -> None:
+        self._house = here
+        self._times = timetable
+        self._market = market
+        self._forger = forger
+        self._watch = watch
+        self._screen = screen
+        self._began = time.monotonic()
+        self._cut_at: float | None = None
+        self._down_s = 0.0
+        self._backlog_most = 0
+        self._cheats = 0
+
+    async def run(self, seed: int) -> Report:
+        """From the first payment to the report."""
+        self._began = time.monotonic()
+        self._say(f"coordinator, gateway and packet forwarder are up; logs are in {self._house.folder}")
+        async with self._attended():
+            async with asyncio.timeout_at(asyncio.get_running_loop().time() + self._times.deadline):
+                with contextlib.suppress(TimeoutError):
+                    await self._act()
+            proofs = await self._prove()
+            await self._watch.look()
+            return await self._audit(seed, proofs)
+
+    @asynccontextmanager
+    async def _attended(self) -> AsyncIterator[None]:
+        """While the block runs, the screen is drawn; a process that ends early ends the play."""
+        me = asyncio.current_task()
+        dead: list[Child] = []
+
+        async def attend(one: Child) -> None:
+            await one.ended()
+            dead.append(one)
+            if me is not None:
+                me.cancel()
+
+        tasks = [asyncio.create_task(attend(one)) for one in (self._house.coordinator, self._house.daemon)]
+        tasks.append(asyncio.create_task(self._look()))
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not dead:
+                raise
+            raise Failed(f"{dead[0].name} ended in the middle of the play; see {dead[0].log}") from None
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _act(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            forging = tasks.create_task(self._forge(), name="forger")
+            for group in self._market.carriers.values():
+                for carrier in group:
+                    tasks.create_task(self._market.serve(carrier))
+            tasks.create_task(self._pay(), name="market")
+            tasks.create_task(self._break(), name="backhaul")
+            await self._until(self._times.cheat)
+            cheat, first, second = await self._market.cheat()
+            self._cheats += 1
+            self._say(f"{cheat.device_id} pays {first.device_id} and {second.device_id} with one nonce")
+            await self._until(self._times.stop)
+            self._say("the market closes: every wallet hands over what is left")
+            await self._market.close()
+            forging.cancel()
+        self._say("every wallet is done; waiting for the coordinator to hold it all")
+        await self._settled()
+
+    async def _pay(self) -> None:
+        while self._at() < self._times.stop:
+            await self._market.pay()
+            await asyncio.sleep(PAYMENT_EVERY_S)
+
+    async def _forge(self) -> None:
+        while True:
+            await asyncio.sleep(FORGERY_EVERY_S)
+            await self._forger.hand_over()
+
+    async def _break(self) -> None:
+        await self._until(self._times.cut)
+        await self._house.backhaul.cut()
+        self._cut_at = self._at()
+        self._say("the backhaul is cut; wallets go on")
+        await self._until(self._times.mend)
+        self._down_s = self._at() - self._cut_at
+        self._cut_at = None
+        self._house.backhaul.mend()
+        self._say(f"the backhaul is back after {self._down_s:.1f} s; {self._watch.backlog} entries wait")
+
+    async def _settled(self) -> None:
+        while True:
+            await self._watch.look()
+            size, root = self._watch.held
+            if size == self._watch.gateway_size and root == self._watch.gateway_root:
+                self._say(f"the coordinator has cosigned all {size} entries")
+                return
+            await asyncio.sleep(0.1)
+
+    async def _prove(self) -> list[bool | None]:
+        """A sample of inclusion proofs, by the radio that each content came by."""
+        asked = []
+        for group in self._market.carriers.values():
+            proven = [carrier for carrier in group if carrier.tally().promises][:PROOFS]
+            asked += [asyncio.create_task(self._prove_one(carrier)) for carrier in proven]
+        if asked:
+            await asyncio.wait(asked)
+        self._say(f"{sum(task.result() is True for task in asked)} of {len(asked)} inclusion proofs verify")
+        return [task.result() for task in asked]
+
+    async def _prove_one(self, carrier: Carrier) -> bool | None:
+        content = carrier.tally().promises[0].content
+        try:
+            async with asyncio.timeout(PROOFS_S):
+                return await carrier.prove(content, self._house.coordinator_key)
+        except TimeoutError:
+            return None
+
+    async def _look(self) -> None:
+        """The screen, and in words what changed since the last look."""
+        link, conflicts = "", 0
+        while True:
+            await self._watch.look()
+            self._backlog_most = max(self._backlog_most, self._watch.backlog)
+            if self._watch.link != link:
+                link = self._watch.link
+                words = {"connected": "the link to the coordinator is up", "down": "the link is down"}
+                self._say(words.get(link, f"the link is {link}"))
+            if self._watch.conflicts > conflicts:
+                conflicts = self._watch.conflicts
+                self._say("a double spend is seen, the evidence is kept")
+            self._screen.draw(self._moment())
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    def _moment(self) -> Moment:
+        at = self._at()
+        return Moment(
+            at,
+            self._times.seconds,
+            self._cut_at is None,
+            0.0 if self._cut_at is None else at - self._cut_at,
+            self._watch.link,
+            self._watch.health,
+            self._watch.gateway_size,
+            min(self._watch.held[0], self._watch.gateway_size),
+            len(self._market.paid),
+            [
+                self._row("lora", "US915, packet forwarder", f"{self._watch.frames} frames"),
+                self._row("http", "phones on its Wi-Fi", "uploads"),
+            ],
+        )
+
+    def _row(self, radio: str, how: str, heard: str) -> RadioRow:
+        tally = self._tally(radio)
+        refused = sum(tally.refused.values())
+        wallets = len(self._market.carriers[radio])
+        return RadioRow(radio, how, wallets, tally.sent, len(tally.promises), refused, heard)
+
+    def _tally(self, radio: str) -> Tally:
+        whole = Tally()
+        for carrier in self._market.carriers[radio]:
+            whole.add(carrier.tally())
+        if radio == "http":
+            whole.add(self._forger.tally())
+        return whole
+
+    async def _audit(self, seed: int, proofs: Sequence[bool | None]) -> Report:
+        paid = self._market.paid
+        held = Held(await self._watch.accepted(), paid.values())
+        tallies = {radio: self._tally(radio) for radio in self._market.carriers}
+        size, root = self._watch.held
+        report = Report(
+            seconds=round(self._at(), 1),
+            seed=seed,
+            radios=[
+                radio_report(radio, len(self._market.carriers[radio]), tally, held)
+                for radio, tally in tallies.items()
+            ],
+            payments=len(paid),
+            payments_verified_by_coordinator=sum(
+                held.transactions.get(identity.hex(), {}).get("state") == "verified" for identity in paid
+            ),
+            payments_stored_twice=sum(
+                held.transactions.get(identity.hex(), {}).get("objects", 0) > 1 for identity in paid
+            ),
+            entries=self._watch.gateway_size,
+            entries_at_coordinator=size,
+            root=self._watch.gateway_root,
+            roots_equal=(size, root) == (self._watch.gateway_size, self._watch.gateway_root),
+            promises_verified=sum(len(tally.promises) for tally in tallies.values()),
+            promises_failed=sum(tally.disbelieved for tally in tallies.values()),
+            proofs_asked=len(proofs),
+            proofs_verified=sum(one is True for one in proofs),
+            proofs_failed=sum(one is False for one in proofs),
+            double_spends_made=self._cheats,
+            conflicts_kept=self._watch.conflicts,
+            backhaul_down_s=round(self._down_s, 2),
+            backlog_most=self._backlog_most,
+        )
+        return replace(report, failures=failures(report))
+
+    def _say(self, words: str) -> None:
+        self._screen.event(self._at(), words)
+
+    def _at(self) -> float:
+        return time.monotonic() - self._began
+
+    async def _until(self, at_s: float) -> None:
+        await asyncio.sleep(max(0.0, at_s - self._at()))

@@ -1,0 +1,85 @@
+"""What the daemon and the coordinator say of themselves, asked for again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+
+from simulators.demo.house import GATEWAY, ORIGIN, House
+
+Document = Mapping[str, Any]
+
+
+class Watch:
+    """Reads the daemon's status page and the coordinator's accounts; keeps the newest of each."""
+
+    def __init__(self, house: House, http: aiohttp.ClientSession) -> None:
+        self.status: Document = {}
+        self.counts: Document = {}
+        self._house = house
+        self._http = http
+
+    async def look(self) -> None:
+        """Both; what does not answer stays as it was."""
+        try:
+            self.status = await self._get(f"{self._house.http}/status")
+            self.counts = await self._get(f"{self._house.api_url}/sim/counts")
+        except (aiohttp.ClientError, TimeoutError):
+            return  # a process that ended is noticed by who waits for its end
+
+    async def accepted(self) -> Document:
+        """Everything that the coordinator holds, each with who heard it where."""
+        return await self._get(f"{self._house.api_url}/sim/accepted")
+
+    @property
+    def gateway_size(self) -> int:
+        return int(self._store.get("size", 0))
+
+    @property
+    def gateway_root(self) -> str:
+        return str(self._store.get("root", ""))
+
+    @property
+    def backlog(self) -> int:
+        return int(self._store.get("backlog", 0))
+
+    @property
+    def conflicts(self) -> int:
+        return int(self._store.get("conflictsPending", 0))
+
+    @property
+    def health(self) -> int:
+        return int(self.status.get("score", 0))
+
+    @property
+    def link(self) -> str:
+        """``connected``, ``down`` or ``halted``."""
+        return str(self.status.get("link", {}).get("state", "down"))
+
+    @property
+    def frames(self) -> int:
+        """Frames that the LoRa radio has heard and taken."""
+        frames = self.status.get("radios", {}).get("lora", {}).get("frames", {})
+        return sum(int(count) for count in frames.values())
+
+    @property
+    def held(self) -> tuple[int, str]:
+        """Size and root of the gateway's log at the coordinator."""
+        origins = self.counts.get("gateways", {}).get(GATEWAY, {}).get("origins", {})
+        told = origins.get(ORIGIN, {"size": 0, "root": ""})
+        return int(told["size"]), str(told["root"])
+
+    @property
+    def _store(self) -> Document:
+        store: Document = self.status.get("store", {})
+        return store
+
+    async def _get(self, url: str) -> Document:
+        bearer = (
+            {"Authorization": f"Bearer {self._house.token}"} if url.startswith(self._house.api_url) else {}
+        )
+        async with self._http.get(url, headers=bearer) as response:
+            document: Document = await response.json(content_type=None)
+            return document

@@ -1,0 +1,5 @@
+"""Bad networks between real endpoints."""
+
+from simulators.faults.tcp import Line, TcpProxy
+
+__all__ = ["Line", "TcpProxy"]
