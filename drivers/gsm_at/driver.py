@@ -86,6 +86,7 @@ class GsmDriver:
         self._queue = FrameQueue(self._settings.queue)
         self._inbox = self._fresh_inbox()
         self._outbox.transmits.clear()
+        self._outbox.parts.clear()
         for event in (self._ready, self._mail, self._trouble):
             event.clear()
         try:
@@ -136,11 +137,11 @@ class GsmDriver:
         ``reply_to`` is a frame's, or a number such as ``+491700000002``: then printable UTF-8 goes as text,
         anything else as 8-bit data. A receipt that is not ``confirmed``: it is on disk and will be sent.
         Raises :class:`TransmitRefused` (``no_route``, ``size``, ``queue_full``, ``budget``, ``unsupported``)
-        and :class:`DriverLost` when closed.
+        and :class:`DriverLost` when the spool cannot be written.
         """
-        if self._session is None:
-            raise DriverLost(f"{self.name} is closed")
         try:
+            if self._session is None:
+                raise TransmitRefused("no_route", f"{self.name} is closed")
             number, text = _route(request)
             done = await self._outbox.enqueue(number, request.payload, text, request.priority)
             await asyncio.wait((done,), timeout=request.timeout_s)
@@ -167,6 +168,7 @@ class GsmDriver:
         }
         if seen.signal_dbm is not None:
             gauges["signal_dbm"] = seen.signal_dbm
+        gauges |= {f"parts_{outcome}": float(count) for outcome, count in self._outbox.parts.items()}
         for storage, fill in self._inbox.fill.items():
             gauges[f"storage_used_percent_{storage.lower()}"] = 100 * fill.used / max(1, fill.total)
         return DriverStats(

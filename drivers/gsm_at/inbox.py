@@ -53,6 +53,7 @@ class _Outstanding:
     places: set[tuple[str, int]] = field(default_factory=set)
     parts: tuple[str, ...] = ()
     queued: bool = False
+    refused: bool = False  # counted once, however often it is offered
 
 
 class Inbox:
@@ -230,7 +231,11 @@ class Inbox:
         """Into the queue; when it is full the message stays where it lies until the next sweep."""
         if not outstanding.queued:
             outstanding.queued = self._queue.put(outstanding.frame)
-            self.frames["ok" if outstanding.queued else "queue_full"] += 1
+            if outstanding.queued:
+                self.frames["ok"] += 1
+            elif not outstanding.refused:
+                outstanding.refused = True
+                self.frames["queue_full"] += 1
 
     async def _delete_settled(self, session: Session) -> None:
         for key in [key for key in self._outstanding if key in self._settled]:

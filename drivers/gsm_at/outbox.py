@@ -63,7 +63,8 @@ class Outbox:
         self._budget = self._fresh_budget(DayCount())
         self._written = DayCount()
         self.news = asyncio.Event()
-        self.transmits: Counter[str] = Counter()
+        self.transmits: Counter[str] = Counter()  # whole messages: ``sent``, or why not
+        self.parts: Counter[str] = Counter()  # what is paid for, and what became of it
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -121,7 +122,7 @@ class Outbox:
         try:
             await self._send_part(session, chosen)
         except Unanswered as unanswered:
-            self.transmits["unknown" if unanswered.sent else "unanswered"] += 1
+            self.parts["unknown" if unanswered.sent else "unanswered"] += 1
             verdict = Verdict.FAILED if unanswered.sent else Verdict.NOT_NOW
             await self._setback(chosen, verdict, str(unanswered))
             raise
@@ -130,11 +131,11 @@ class Outbox:
         """A status report arrived: whose is it?"""
         name = (str(report.recipient), report.reference)
         if name not in self._reports:
-            self.transmits["report_unmatched"] += 1
+            self.parts["report_unmatched"] += 1
             return
         if report.final:
             key = self._reports.pop(name)
-            self.transmits["delivered" if report.delivered else "undelivered"] += 1
+            self.parts["delivered" if report.delivered else "undelivered"] += 1
             if not report.delivered:
                 log.info("not delivered", extra={"radio": self._name, "key": key, "status": report.status})
 
@@ -217,13 +218,14 @@ class Outbox:
             await self._part_sent(waiting, message_reference(reply.lines))
         else:
             self._budget.refund()  # what the network refuses it does not charge
-            self.transmits[f"{reply.result.lower()}_{reply.code}"] += 1
+            self.parts["paid"] -= 1
+            self.parts[f"{reply.result.lower()}_{reply.code}"] += 1
             await self._setback(waiting, verdict, f"{reply.result} {reply.code}")
 
     async def _spend(self) -> None:
         """Count it, on disk before it is sent, in steps: a restart forgets none and may count some twice."""
         self._budget.spend(self._clock.unix_ns() / 1e9, self._clock.monotonic())
-        self.transmits["parts"] += 1
+        self.parts["paid"] += 1
         count = self._budget.count
         if count.day != self._written.day or count.spent > self._written.spent:
             self._written = DayCount(count.day, count.spent - 1 + COUNT_STEP)
@@ -268,14 +270,14 @@ class Outbox:
 
     async def _set_aside(self, waiting: _Waiting, seen: str) -> None:
         """For a person to look at; a crash in between leaves it in both places, and it is tried again."""
-        self.transmits["set_aside"] += 1
+        self.parts["set_aside"] += 1
         log.warning(
             "message set aside", extra={"radio": self._name, "key": waiting.message.key, "seen": seen}
         )
         await self._disk.set_aside(f"message-{waiting.message.key}", outgoing_to_bytes(waiting.message))
         await self._drop(waiting)
         if waiting.done is not None and not waiting.done.done():
-            waiting.done.set_exception(TransmitRefused("no_route", f"the network refuses it: {seen}"))
+            waiting.done.set_exception(TransmitRefused("no_route", f"set aside: {seen}"))
             waiting.done.exception()  # perhaps nobody waits any longer
 
     async def _save(self, waiting: _Waiting) -> None:

@@ -12,6 +12,7 @@ import glob
 import os
 import re
 import stat
+from collections.abc import Callable
 from typing import Protocol
 
 import serial
@@ -115,7 +116,8 @@ class SerialPort:
 
     async def read(self) -> bytes:
         while True:
-            await self._ready(asyncio.get_running_loop().add_reader, asyncio.get_running_loop().remove_reader)
+            loop = asyncio.get_running_loop()
+            await self._ready(loop.add_reader, loop.remove_reader)
             try:
                 data = os.read(self._file, READ_BYTES)
             except BlockingIOError:
@@ -148,7 +150,7 @@ class SerialPort:
         except TimeoutError as error:
             raise DriverLost(f"{self.path} takes no bytes") from error
 
-    async def _ready(self, add: _Watch, remove: _Unwatch) -> None:
+    async def _ready(self, add: Callable[..., object], remove: Callable[[int], object]) -> None:
         if self._device is None:
             raise DriverLost(f"{self.path} is closed")
         ready = asyncio.get_running_loop().create_future()
@@ -157,14 +159,6 @@ class SerialPort:
             await ready
         finally:
             remove(self._file)
-
-
-class _Watch(Protocol):
-    def __call__(self, file: int, callback: object, /) -> None: ...
-
-
-class _Unwatch(Protocol):
-    def __call__(self, file: int, /) -> bool: ...
 
 
 def _close(device: serial.Serial) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from drivers.base import Driver, Frame, LoraDownlink, TxRequest
 from drivers.ble import BleDriver
+from drivers.gsm_at import GsmDriver
 from drivers.lora_gwmp import GwmpDriver
 from drivers.lora_sx1301 import Sx1301Driver
 from drivers.lora_sx1301 import driver as sx1301_driver
@@ -21,6 +22,11 @@ from simulators.concentrator.rig import Rig
 from simulators.lora.ether import Ether, Transmission
 from simulators.lora.forwarder import SimForwarder
 from simulators.lora.plans import EU868
+from simulators.modem.modem import Modem, Sim
+from simulators.modem.network import Network
+from simulators.modem.phone import Phone as TextingPhone
+from simulators.modem.profiles import PROFILES
+from simulators.modem.tty import ModemPorts
 from simulators.phones.air import Air, VirtualController
 from simulators.phones.phone import Call, Phone, Traits
 from simulators.phones.port import TcpPort
@@ -232,8 +238,52 @@ class BleBench:
             await call.write(b"\x15\x01" + await self._writes.get())
 
 
+class GsmBench:
+    """A phone on the network of an EC25, whose ports are pseudo-terminals."""
+
+    lora = False
+    PHONE = "+491700000002"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._network = Network()
+        self._network.conditions.delay_s = (0.0, 0.0)  # in order
+        self._modem = Modem(PROFILES["EC25"], self._network, Sim("+491700000001"))
+        self._ports = ModemPorts(self._modem, folder / "dev")
+        self._phone = TextingPhone(self._network, self.PHONE)
+
+    def build(self) -> GsmDriver:
+        settings = {"port": str(self._folder / "dev" / "*"), "spool": self._folder, "queue": SMALL_QUEUE}
+        return GsmDriver("radio", settings, clock=SystemClock())
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[GsmDriver]:
+        async with self._ports, self.build() as driver:
+            yield driver
+        self._network.close()
+
+    def hear(self, payload: bytes) -> None:
+        self._phone.send("+491700000001", payload)
+
+    def vanish(self) -> None:
+        self._ports.vanish()
+
+    def answer(self, frame: Frame) -> TxRequest:
+        return TxRequest(payload=b"answer", reply_to=frame.reply_to)
+
+    def refused(self, frame: Frame) -> Sequence[tuple[TxRequest, str]]:
+        good = self.answer(frame)
+        return [
+            (replace(good, payload=b""), "size"),
+            (replace(good, payload=bytes(134 * 10 + 1)), "size"),
+            (replace(good, reply_to="elsewhere"), "no_route"),
+            (replace(good, reply_to=None), "no_route"),
+        ]
+
+
 BENCHES: Mapping[str, Callable[[Path], Bench]] = {
     "ble": BleBench,
+    "gsm_at": GsmBench,
     "lora_gwmp": GwmpBench,
     "lora_sx1301": Sx1301Bench,
 }
