@@ -1,0 +1,161 @@
+"""What a daemon costs that has nothing to do: start, memory, processor, wake-ups, bytes to disk.
+
+    python -m benchmarks.idle [--seconds N] [--json FILE]
+
+The daemon is the real one, with LoRa, HTTP and metrics, connected to the reference coordinator. Exits with 1
+when a figure is over its limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.keys.generate import make_keys
+from simulators.coordinator import Coordinator
+
+GATEWAY = "gw_idle"
+SETTLE_S = 5.0
+STARTS = 3
+"""Before the one that is looked at; the quickest counts, for a busy machine slows some of them."""
+MIB = 1 << 20
+
+CONFIG = """
+gateway: {{id: {gateway}, location: {{lat: 0.0, lon: 0.0, name: bench}}, type: lora}}
+network: {{api_url: "{api}", ws_url: "{ws}", coordinator_key: "{vkey}"}}
+lora: {{frequency: 868, region: EU868, options: {{host: 127.0.0.1, port: 0}}}}
+storage: {{path: gateway.db, min_free_mb: 1}}
+security: {{private_key_path: gateway.key, certificate_path: gateway.crt}}
+http: {{host: 127.0.0.1, port: 0}}
+metrics: {{host: 127.0.0.1, port: 0}}
+runtime_dir: run
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measurement beside what it may be."""
+
+    name: str
+    unit: str
+    value: float
+    limit: float
+
+    @property
+    def holds(self) -> bool:
+        return self.value <= self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the kernel has counted of a process, proc(5)."""
+
+    at_s: float
+    cpu_s: float
+    wakeups: int
+    written: int
+
+    @classmethod
+    def of(cls, pid: int) -> Usage:
+        folder = Path(f"/proc/{pid}")
+        fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        cpu_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        switches = sum(_named(task / "status", "voluntary_ctxt_switches") for task in folder.glob("task/*"))
+        return cls(time.monotonic(), cpu_s, switches, _named(folder / "io", "write_bytes"))
+
+
+def _named(path: Path, name: str) -> int:
+    lines = (line.split() for line in path.read_text().splitlines())
+    return next(int(words[1]) for words in lines if words[0] == f"{name}:")
+
+
+async def measure(seconds: float) -> list[Figure]:
+    """Run a daemon that has nothing to do for ``seconds`` and look at it from outside."""
+    with tempfile.TemporaryDirectory(prefix="offgrid-idle-") as folder:
+        root = Path(folder)
+        made = make_keys(root / "gateway.key", root / "gateway.crt", GATEWAY)
+        async with Coordinator(db=root / "coordinator.db", token="unused") as coordinator:  # noqa: S106
+            await coordinator.register(GATEWAY, made.identity.public_key)
+            config = root / "config.yml"
+            config.write_text(
+                CONFIG.format(
+                    gateway=GATEWAY, api=coordinator.api_url, ws=coordinator.ws_url, vkey=coordinator.vkey
+                )
+            )
+            starts = []
+            for _ in range(STARTS):  # the first one compiles bytecode and makes the database
+                async with _daemon(config) as (_, ready_s):
+                    starts.append(ready_s)
+            async with _daemon(config) as (process, ready_s):
+                await coordinator.until(lambda counts: bool(counts["gateways"][GATEWAY]["connected"]))
+                await asyncio.sleep(SETTLE_S)
+                before = Usage.of(process.pid)
+                await asyncio.sleep(seconds)
+                ready_s = min(*starts, ready_s)
+                return _figures(process.pid, ready_s, before, Usage.of(process.pid))
+
+
+def _figures(pid: int, ready_s: float, before: Usage, after: Usage) -> list[Figure]:
+    took = after.at_s - before.at_s
+    rss = _named(Path(f"/proc/{pid}/status"), "VmRSS") * 1024
+    return [
+        Figure("ready", "s", ready_s, 1.0),
+        Figure("idle memory (RSS)", "MiB", rss / MIB, 55.0),
+        Figure("idle processor", "%", 100 * (after.cpu_s - before.cpu_s) / took, 0.5),
+        Figure("idle wake-ups", "1/s", (after.wakeups - before.wakeups) / took, 20.0),
+        Figure("idle writes", "MB/day", (after.written - before.written) / took * 86_400 / 1e6, 10.0),
+    ]
+
+
+@asynccontextmanager
+async def _daemon(config: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, float]]:
+    """The daemon and the seconds until it said that it listens everywhere."""
+    began = time.monotonic()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway", "run", "--config", str(config)), stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stderr is not None  # noqa: S101 - asked for
+    listening: set[str] = set()
+    async for line in process.stderr:
+        said = json.loads(line)
+        if said["message"] == "listening":
+            listening.add(said["server"])
+        if listening == {"http", "metrics"}:
+            break
+    ready_s = time.monotonic() - began
+    reading = asyncio.create_task(process.stderr.read())
+    try:
+        yield process, ready_s
+    finally:
+        process.send_signal(signal.SIGTERM)
+        await process.wait()
+        await reading
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    figures = asyncio.run(measure(arguments.seconds))
+    for figure in figures:
+        mark = "" if figure.holds else "   OVER"
+        print(f"{figure.name:<20} {figure.value:8.2f} {figure.unit:<7} limit {figure.limit:g}{mark}")  # noqa: T201
+    if arguments.json:
+        rows = [{"name": f.name, "unit": f.unit, "value": f.value, "limit": f.limit} for f in figures]
+        arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
+    sys.exit(0 if all(figure.holds for figure in figures) else 1)
+
+
+if __name__ == "__main__":
+    main()
