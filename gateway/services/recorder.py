@@ -170,7 +170,9 @@ class Recorder:
             self._land(flight, Appended(outcome.held, None))
         else:
             linger = self._linger(flight.upload.source.linger_s)
-            self._store.submit(outcome.submission, linger, lambda end: self._landed(flight, end))
+            self._store.submit(
+                outcome.submission, linger, lambda: self._in_flight, lambda end: self._landed(flight, end)
+            )
 
     def _linger(self, per_upload_s: float) -> float:
         others = self._in_flight - 1

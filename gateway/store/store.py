@@ -144,12 +144,16 @@ class Store:
         """Counts for metrics and status."""
         return await self._thread.run(lambda ledger: ledger.figures())
 
-    def submit(self, submission: Submission, linger_s: float, done: Done) -> None:
+    def submit(
+        self, submission: Submission, linger_s: float, on_their_way: Callable[[], int], done: Done
+    ) -> None:
         """Queue one submission for the next group commit; callable from any thread.
 
-        ``done`` is called on the event loop after the commit, all of a group in one call of the loop.
+        The commit waits for company up to ``linger_s``, and not at all once as many are in the group as
+        ``on_their_way`` says there are. ``done`` is called on the event loop after the commit, all of a group
+        in one call of the loop.
         """
-        self._thread.submit(submission, linger_s, done)
+        self._thread.submit(submission, linger_s, on_their_way, done)
 
     def ask(self, question: Question, answered: Callable[[Facts | BaseException], None]) -> None:
         """Queue a question; callable from any thread, ``answered`` is called on the store's thread."""

@@ -40,6 +40,7 @@ class _Call(Generic[T]):
 class _Submitted:
     submission: Submission
     deadline: float  # time.monotonic() until when company may be waited for
+    on_their_way: Callable[[], int]
     done: Done
 
 
@@ -81,9 +82,11 @@ class StoreThread:
         """Queue a call from any thread."""
         self._jobs.put(_Call(function, answer))  # type: ignore[arg-type]
 
-    def submit(self, submission: Submission, linger_s: float, done: Done) -> None:
+    def submit(
+        self, submission: Submission, linger_s: float, on_their_way: Callable[[], int], done: Done
+    ) -> None:
         """Queue a submission from any thread; ``done`` runs on the loop."""
-        self._jobs.put(_Submitted(submission, time.monotonic() + linger_s, done))
+        self._jobs.put(_Submitted(submission, time.monotonic() + linger_s, on_their_way, done))
 
     async def grown(self, beyond: int) -> Head:
         if self._size <= beyond:
@@ -138,8 +141,9 @@ class StoreThread:
         """
         group, deadline, stopping = [first], first.deadline, False
         while len(group) < MAX_GROUP and not stopping:
+            alone = len(group) >= first.on_their_way()
             try:
-                job = self._jobs.get(timeout=max(deadline - time.monotonic(), 0))
+                job = self._jobs.get(timeout=0 if alone else max(deadline - time.monotonic(), 0))
             except queue.Empty:
                 break
             if isinstance(job, _Submitted):
