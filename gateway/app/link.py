@@ -83,9 +83,11 @@ class Link:
         vitals = None if self._monitor is None else self._monitor.latest
         if vitals is None:
             return {"version": __version__}
+        # The reading may be older than the link that this goes over.
+        deductions = [one for one in vitals.health.deductions if one.code != "link_down"]
         return {
-            "health": vitals.health.score,
-            "reasons": list(vitals.health.reasons),
+            "health": max(0, 100 - sum(one.points for one in deductions)),
+            "reasons": [one.reason for one in deductions],
             "version": vitals.version,
             "backlog": vitals.backlog,
             "oldest_s": int(vitals.oldest_unacked_s),
