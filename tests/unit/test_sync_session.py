@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Callable
 from hashlib import sha256
@@ -45,6 +46,8 @@ from gateway.core.sync import (
     State,
     TimeTold,
 )
+from gateway.core.sync.messages import MAX_ENTRY_BYTES
+from gateway.model import LoggedObject
 from simulators.textbook import signing
 
 T = TypeVar("T")
@@ -414,6 +417,19 @@ def test_an_entry_that_fits_no_message_is_our_own_fault_and_said() -> None:
     object.__setattr__(log.entries[0].objects[0], "hash", sha256(b"\x02" + noise).digest())
     session, _ = log.opened()
     assert fault(log.hear(session, message(11, 0, b"\x03"))) is Fault.TOO_LARGE
+
+
+def test_the_largest_entry_fits_its_messages_even_when_nothing_of_it_can_be_compressed() -> None:
+    dice = random.Random(2)
+    bodies = [dice.randbytes(36) for _ in range(MAX_ENTRY_BYTES // 36)]  # the smallest object is a key's
+    objects = tuple(LoggedObject(sha256(b"\x02" + body).digest(), body) for body in bodies)
+    log = MemoryLog([dataclasses.replace(logged(0), objects=objects)])
+    session, events = log.opened()
+    assert [m[0] for m in sent(events)] == [10]
+    bitmap = ((1 << len(objects)) - 1).to_bytes(-(-len(objects) // 8), "little")
+    assert [m[0] for m in sent(log.hear(session, message(11, 0, bitmap)))] == [12, 13]
+    assert [m[0] for m in sent(log.hear(session, message(16, 0)))] == [17]
+    assert [m[0] for m in sent(log.hear(session, message(15, 0, bitmap)))] == [18]
 
 
 @given(st.binary(max_size=200))

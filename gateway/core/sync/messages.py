@@ -17,6 +17,10 @@ MAX_MESSAGE_BYTES = 4 << 20
 MAX_BATCH_ENTRIES = 256
 MAX_BATCH_BYTES = 1 << 20
 MAX_FETCH = 256
+MAX_ENTRY_BYTES = 7 << 19
+"""What one entry may bring, its new objects and its list difference together: 3.5 MiB. The most that ENTRIES
+carries even if nothing of it can be compressed; whoever logs more can never sync it."""
+
 SHORT_ID_BYTES = 8
 HASH_BYTES = 32
 
