@@ -31,8 +31,8 @@ LOOK_EVERY_S = 0.25
 AIR_LOSS = 0.04
 UDP = UdpFaults(lose=0.01, double=0.02, delay=0.05)
 FORWARDER = bytes.fromhex("b827ebfffe0d3a01")
-PROOFS = 3
-"""Inclusion proofs asked for, by radio."""
+PROOFS = {"lora": 1, "http": 5}
+"""Inclusion proofs asked for: by LoRa each takes several frames both ways."""
 
 IMPATIENT = DeviceTiming(common_close_s=6.0)
 """Nobody at a demo waits 20 s for a device that heard nothing."""
@@ -175,26 +175,26 @@ class Stage:
 
     async def _prove(self) -> list[bool | None]:
         """A sample of inclusion proofs, by the radio that each content came by."""
-        asked = []
-        for group in self._market.carriers.values():
-            proven = [carrier for carrier in group if carrier.tally().promises][:PROOFS]
-            asked += [asyncio.create_task(self._prove_one(carrier)) for carrier in proven]
-        if asked:
-            await asyncio.wait(asked)
-        self._say(f"{sum(task.result() is True for task in asked)} of {len(asked)} inclusion proofs verify")
-        return [task.result() for task in asked]
+        async with asyncio.TaskGroup() as tasks:
+            asked = [tasks.create_task(self._prove_by(radio)) for radio in self._market.carriers]
+        proofs = [proof for task in asked for proof in task.result()]
+        self._say(f"{proofs.count(True)} of {len(proofs)} inclusion proofs verify")
+        return proofs
 
-    async def _prove_one(self, carrier: Carrier) -> bool | None:
-        content = carrier.tally().promises[0].content
-        try:
+    async def _prove_by(self, radio: str) -> list[bool | None]:
+        """One after the other, as the air allows; None for one that did not come in time."""
+        asking = [one for one in self._market.carriers[radio] if one.tally().promises][: PROOFS[radio]]
+        proofs: list[bool | None] = [None] * len(asking)
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PROOFS_S):
-                return await carrier.prove(content, self._house.coordinator_key)
-        except TimeoutError:
-            return None
+                for at, carrier in enumerate(asking):
+                    content = carrier.tally().promises[0].content
+                    proofs[at] = await carrier.prove(content, self._house.coordinator_key)
+        return proofs
 
     async def _look(self) -> None:
         """The screen, and in words what changed since the last look."""
-        link, conflicts = "", 0
+        link, conflicts = "down", 0
         while True:
             await self._watch.look()
             self._backlog_most = max(self._backlog_most, self._watch.backlog)

@@ -8,7 +8,7 @@ SETTLE_S = 40.0
 """After the last payment's time: wallets in mid-transfer, the reconnect, the backlog. It ends when all is
 acked, mostly within seconds; what is not settled by then is reported as it stands."""
 
-PROOFS_S = 15.0
+PROOFS_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
