@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -30,9 +31,11 @@ class Bus:
         self._clock = clock
         self._lock = asyncio.Lock()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sx1301 spi")
+        self._knock = threading.Event()  # somebody else wants the bus
 
     async def run(self, steps: Steps[T]) -> T:
         """Run a sequence to its end; its exceptions come through, OSError when the device is gone."""
+        self._knock.set()
         async with self._lock:
             answer: bytes | None = None
             while True:
@@ -42,12 +45,32 @@ class Bus:
                 await self._clock.sleep(outcome.seconds)
                 answer = b""
 
+    async def watch(self, look: Callable[[], Steps[list[T]]], interval_s: float, rounds: int) -> list[T]:
+        """Run a sequence without waits again and again until it finds something, at most ``rounds`` times.
+
+        It stays on the bus thread between looks, so that an idle radio does not wake the loop; whoever calls
+        :meth:`run` meanwhile has the bus at once.
+        """
+        async with self._lock:
+            self._knock.clear()
+            return await self.call(lambda: self._watch(look, interval_s, rounds))
+
+    def _watch(self, look: Callable[[], Steps[list[T]]], interval_s: float, rounds: int) -> list[T]:
+        for _ in range(rounds):
+            outcome = _advance(self.spi, look(), None)
+            if isinstance(outcome, Wait):
+                raise TypeError("a sequence that waits cannot be watched")
+            if outcome.value or self._knock.wait(interval_s):
+                return outcome.value
+        return []
+
     async def call(self, function: Callable[[], T]) -> T:
         """Run a blocking function on the bus thread; cancelled, it is still waited for."""
         job = asyncio.get_running_loop().run_in_executor(self._thread, function)
         try:
             return await asyncio.shield(job)
         except asyncio.CancelledError:
+            self._knock.set()
             await asyncio.wait([job])
             raise
 

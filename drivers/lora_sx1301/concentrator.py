@@ -141,6 +141,15 @@ class Concentrator:
         """Read and pop what the FIFO holds. Raises :class:`FifoGarbled` or :class:`DriverLost`."""
         return await self._run(receive.receive(self._registers))
 
+    async def poll_idle(self, interval_s: float) -> list[Packet]:
+        """Poll each ``interval_s`` of real time until a packet comes or a second is over."""
+        try:
+            return await self._open_bus.watch(
+                lambda: receive.receive(self._registers), interval_s, max(1, int(1 / interval_s))
+            )
+        except OSError as error:
+            raise self._lost(error) from error
+
     async def vitals(self) -> Vitals:
         """One look for the watchdog."""
         asked_s = self._clock.monotonic()
@@ -207,7 +216,10 @@ class Concentrator:
         try:
             return await self._open_bus.run(steps)
         except OSError as error:
-            raise DriverLost(f"SPI at {self._settings.spi} failed: {error}") from error
+            raise self._lost(error) from error
+
+    def _lost(self, error: OSError) -> DriverLost:
+        return DriverLost(f"SPI at {self._settings.spi} failed: {error}")
 
     async def _blocking(self, function: Callable[[], T]) -> T:
         try:

@@ -2,7 +2,7 @@
 
 Three tasks, one chip::
 
-    poll      every 10 ms under traffic, else 20 to 40 ms: FIFO → frames, in a bounded queue
+    poll      each 10 ms under traffic, else 20, then 40 ms: FIFO → frames, in a bounded queue
     transmit  just in time onto the chip's counter (``transmitter``)
     watch     version, gain control, registers, counter, silence (``watchdog``): soft reset, then by the pin
 
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 QUEUE_DEPTH = 256  # frames not yet taken; the newest is dropped when full
 BUSY_S, QUIET_S, IDLE_S = 0.010, 0.020, 0.040
-BUSY_FOR_S, QUIET_FOR_S = 0.5, 5.0  # after the last frame
+BUSY_FOR_S, IDLE_AFTER_S = 0.5, 5.0  # after the last frame
 GARBLED_LIMIT = 5  # impossible FIFO heads in a row before the chip is reset
 SUSPECT_LIMIT = 2  # bad vitals in a row: a single one may be a bit error on the bus
 SOFT_RESET_TRUST_S = 120.0  # trouble sooner after a soft reset calls for the pin
@@ -144,11 +144,12 @@ class Sx1301Driver:
             await self._arrived.wait()
 
     async def _poll(self, concentrator: Concentrator) -> None:
-        last_s, garbled = self._clock.monotonic(), 0
+        quiet_since_s, garbled = self._clock.monotonic(), 0
         while True:
+            quiet_s = self._clock.monotonic() - quiet_since_s
             async with self._tending:
                 try:
-                    packets = await concentrator.poll()
+                    packets = await self._look(concentrator, quiet_s)
                     garbled = 0
                 except FifoGarbled as error:
                     packets = error.before
@@ -157,12 +158,17 @@ class Sx1301Driver:
                     if garbled == GARBLED_LIMIT:
                         garbled = 0
                         await self._reset(concentrator, str(error))
-            now_s = self._clock.monotonic()
             if packets:
-                last_s = now_s
+                quiet_since_s = self._clock.monotonic()
                 self._most_packets = max(self._most_packets, len(packets))
                 self._take(concentrator, packets)
-            await self._clock.sleep(_pause(now_s - last_s))
+            if quiet_s < IDLE_AFTER_S:
+                await self._clock.sleep(BUSY_S if quiet_s < BUSY_FOR_S else QUIET_S)
+
+    @staticmethod
+    async def _look(concentrator: Concentrator, quiet_s: float) -> list[Packet]:
+        """The FIFO holds 16 packets or 1,024 bytes, 184 ms of full load; traffic does not begin with that."""
+        return await (concentrator.poll() if quiet_s < IDLE_AFTER_S else concentrator.poll_idle(IDLE_S))
 
     def _take(self, concentrator: Concentrator, packets: list[Packet]) -> None:
         for packet in packets:
@@ -346,10 +352,3 @@ class Sx1301Driver:
             gauges[f"airtime_used_s{{sub_band={band}}}"] = used_us / 1e6
             gauges[f"airtime_left_s{{sub_band={band}}}"] = max(0, limit_us - used_us) / 1e6
         return gauges
-
-
-def _pause(quiet_s: float) -> float:
-    """How long to leave the FIFO alone: it holds 16 packets or 1,024 bytes, 184 ms of full load."""
-    if quiet_s < BUSY_FOR_S:
-        return BUSY_S
-    return QUIET_S if quiet_s < QUIET_FOR_S else IDLE_S

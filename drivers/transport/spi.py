@@ -105,20 +105,24 @@ class UnixPins:
     def ask(self, kind: bytes, body: bytes) -> bytes:
         """Send one message, return its answer's body. OSError when the far end fails or is gone."""
         self._socket.sendall(struct.pack(">cI", kind, len(body)) + body)
-        answered, size = struct.unpack(">cI", self._receive(5))
-        answer = self._receive(size)
+        data = self._receive(5)
+        answered, size = struct.unpack(">cI", data[:5])
+        while len(data) < 5 + size:
+            data += self._receive(5 + size - len(data))
+        answer = data[5:]
         if answered != kind:
             raise OSError(answer.decode(errors="replace"))
         return answer
 
-    def _receive(self, size: int) -> bytes:
-        data = bytearray()
-        while len(data) < size:
-            piece = self._socket.recv(size - len(data))
+    def _receive(self, least: int) -> bytes:
+        """At least so many bytes; more where the answer is there already, for one follows each question."""
+        data = b""
+        while len(data) < least:
+            piece = self._socket.recv(8192)
             if not piece:
                 raise ConnectionResetError("the simulator closed the connection")
             data += piece
-        return bytes(data)
+        return data
 
     def close(self) -> None:
         """Closing twice is harmless."""
