@@ -108,7 +108,13 @@ def _judge_snapshot(
     if held is not None and _all_held(prepared, facts):
         return Judgement((header.hash,), Tally(known=len(prepared.identities)), None, (held,))
     base = None if facts.base is None else Base(facts.base.wallet, facts.in_base.__contains__)
-    verdict = verify_snapshot(message, known=_known(prepared, facts), keys=_keys(facts), base=base)
+    verdict = verify_snapshot(
+        message,
+        known=_KnownTransactions(prepared, facts),
+        keys=_Keys(facts),
+        base=base,
+        identities=prepared.identities,
+    )
     draft = SnapshotDraft(
         header=header,
         count=message.snapshot.count,
@@ -141,7 +147,7 @@ def _judge_snapshot(
 def _judge_loose(
     prepared: Prepared, message: TransactionsUpload, facts: Facts, radio: str, stamp: Stamp
 ) -> Judgement:
-    verdict = verify_transactions(message, known=_known(prepared, facts), keys=_keys(facts))
+    verdict = verify_transactions(message, known=_KnownTransactions(prepared, facts), keys=_Keys(facts))
     items = tuple(
         [
             _full_item(judged, receipt, facts)
@@ -232,15 +238,9 @@ class _KnownTransactions:
         return Known(b"", () if receipt is None else (receipt,))
 
 
-def _known(prepared: Prepared, facts: Facts) -> _KnownTransactions:
-    return _KnownTransactions(prepared, facts)
-
-
-def _keys(facts: Facts) -> _Keys:
-    return _Keys(facts)
-
-
 class _Keys:
+    """device id → its keys."""
+
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
 

@@ -89,7 +89,8 @@ class Admission:
         for item in items:
             plan = _plan(item, _held(item, fresh), bounds)
             if plan.refusal is None:
-                _plan_receipt(plan, fresh, bounds)
+                if item.receipt is not None:
+                    _plan_receipt(plan, item.receipt, fresh, bounds)
             elif loose:
                 raise plan.refusal
             plans.append(plan)
@@ -273,17 +274,15 @@ def _plan(item: Item, held: Sequence[HeldObject], bounds: _Bounds) -> _Plan:
     return _Plan(item, place, transaction=item.transaction)
 
 
-def _plan_receipt(plan: _Plan, fresh: Fresh, bounds: _Bounds) -> None:
+def _plan_receipt(plan: _Plan, receipt: EncodedObject, fresh: Fresh, bounds: _Bounds) -> None:
     item = plan.item
-    if item.receipt is None:
-        return
     verified = item.receipt_state == ObjectState.VERIFIED
-    rows = fresh.get(item.receipt.hash)
+    rows = fresh.get(receipt.hash)
     if rows is not None:
         held = _held_object(rows[0])
         plan.raised_receipt = held if verified and held.state != ObjectState.VERIFIED else None
-    elif item.receipt_held is None and (verified or bounds.take_unproven_receipt(len(item.receipt.body))):
-        plan.receipt = item.receipt
+    elif item.receipt_held is None and (verified or bounds.take_unproven_receipt(len(receipt.body))):
+        plan.receipt = receipt
 
 
 def _stage_item(group: Group, plan: _Plan, objects: list[NewObject], first: int) -> None:

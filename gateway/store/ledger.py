@@ -320,7 +320,7 @@ def _read_or_create(connection: Connection, gateway_id: str) -> LogState:
 
 def _check_tree(state: LogState, connection: Connection) -> None:
     """That entries, tiles and frontier are of one tree, and that it is not shorter than what was signed."""
-    leaves: int = connection.execute("SELECT COUNT(*), COALESCE(MAX(leaf) + 1, 0) FROM entries").fetchone()[1]
+    leaves: int = connection.execute("SELECT COALESCE(MAX(leaf) + 1, 0) FROM entries").fetchone()[0]
     try:
         root = merkle.root_at(state.size, StoredTiles(connection))
     except LookupError as error:

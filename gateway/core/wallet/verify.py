@@ -89,15 +89,22 @@ KnownKeys = Callable[[str], Sequence[DeviceKey]]
 
 
 def verify_snapshot(
-    upload: SnapshotUpload, *, known: KnownTransactions, keys: KnownKeys, base: Base | None = None
+    upload: SnapshotUpload,
+    *,
+    known: KnownTransactions,
+    keys: KnownKeys,
+    base: Base | None = None,
+    identities: tuple[bytes, ...] | None = None,
 ) -> Verdict:
     """Judges a snapshot and its new transactions.
 
     `base` must hold the first `upload.base_count` places under `upload.base_root` (`ValueError` otherwise:
-    without such a base the answer is RESUME, which is not decided here). Raises `Refused` with COUNT,
-    DUPLICATE, ROOT or SIGNATURE, in the order of their cost.
+    without such a base the answer is RESUME, which is not decided here). `identities` are those of the
+    items, where the caller has hashed them already. Raises `Refused` with COUNT, DUPLICATE, ROOT or
+    SIGNATURE, in the order of their cost.
     """
-    identities = tuple(item.transaction.identity for item in upload.items)
+    if identities is None:
+        identities = tuple(item.transaction.identity for item in upload.items)
     frontier = _checked_list(upload, identities, base)
     if not verifies(upload.key, upload.snapshot.signature, upload.snapshot.signed_text):
         raise Refused(Refusal.SIGNATURE, "the snapshot's signature does not verify under the key")
