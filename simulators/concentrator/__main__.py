@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -27,6 +28,8 @@ def main() -> None:
     phase_us = (time.monotonic_ns() - time.time_ns()) // 1000 % 1_000_000
     chip = Chip(lambda: time.monotonic_ns() // 1000, pps_phase_us=phase_us)
     with ConcentratorServer(chip, arguments.socket):
+        sys.stdout.write(f"listening on unix:{arguments.socket}\n")
+        sys.stdout.flush()
         signal.sigwait({signal.SIGINT, signal.SIGTERM})
 
 

@@ -1,0 +1,243 @@
+"""Which GPIO chip and line: by label on each Raspberry Pi, else by name; never by number alone."""
+
+from __future__ import annotations
+
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drivers.errors import DriverConfigError, DriverLost
+from drivers.transport import gpio
+from drivers.transport.spi import UnixSpi, open_spi
+
+
+class FakeChip:
+    """One /dev/gpiochip as libgpiod 2 shows it."""
+
+    def __init__(self, label: str, lines: dict[str, int]) -> None:
+        self.label, self.lines = label, lines
+
+    def __enter__(self) -> FakeChip:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def get_info(self) -> Any:
+        return types.SimpleNamespace(label=self.label)
+
+    def line_offset_from_id(self, name: str) -> int:
+        if name not in self.lines:
+            raise OSError(2, "no such line")
+        return self.lines[name]
+
+
+class FakeGpiod:
+    """The parts of libgpiod 2's Python interface in use; what was requested is kept."""
+
+    line = types.SimpleNamespace(
+        Direction=types.SimpleNamespace(OUTPUT="output"), Value=types.SimpleNamespace(ACTIVE=1, INACTIVE=0)
+    )
+
+    def __init__(self, chips: dict[str, FakeChip], refuse: OSError | None = None) -> None:
+        self.chips, self.refuse = chips, refuse
+        self.requested: list[tuple[str, dict[int, Any]]] = []
+        self.levels: list[int] = []
+        self.released = 0
+
+    def Chip(self, path: str) -> FakeChip:
+        return self.chips[path]
+
+    def LineSettings(self, **settings: Any) -> dict[str, Any]:
+        return settings
+
+    def request_lines(self, path: str, *, consumer: str, config: dict[int, Any]) -> FakeGpiod:
+        if self.refuse is not None:
+            raise self.refuse
+        assert consumer == "offgrid-gateway"
+        self.requested.append((path, config))
+        return self
+
+    def set_value(self, offset: int, value: int) -> None:
+        self.levels.append(value)
+
+    def release(self) -> None:
+        self.released += 1
+
+
+def install(
+    monkeypatch: pytest.MonkeyPatch, chips: dict[str, FakeChip], refuse: OSError | None = None
+) -> FakeGpiod:
+    module = FakeGpiod(chips, refuse)
+    monkeypatch.setattr(gpio, "_import_gpiod", lambda: module)
+    monkeypatch.setattr("drivers.transport.gpio.glob.glob", lambda _: list(chips))
+    return module
+
+
+HEADERS = {
+    "Pi 3": {
+        "/dev/gpiochip0": FakeChip("pinctrl-bcm2835", {}),
+        "/dev/gpiochip1": FakeChip("raspberrypi-exp-gpio", {}),
+    },
+    "Pi 4": {
+        "/dev/gpiochip0": FakeChip("pinctrl-bcm2711", {}),
+        "/dev/gpiochip1": FakeChip("raspberrypi-exp-gpio", {}),
+    },
+    "Pi 5": {
+        "/dev/gpiochip0": FakeChip("gpio-brcmstb@107d508500", {}),
+        "/dev/gpiochip4": FakeChip("pinctrl-rp1", {"GPIO17": 17}),
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "path"), [("Pi 3", "/dev/gpiochip0"), ("Pi 4", "/dev/gpiochip0"), ("Pi 5", "/dev/gpiochip4")]
+)
+def test_the_headers_chip_is_found_by_its_label(
+    monkeypatch: pytest.MonkeyPatch, model: str, path: str
+) -> None:
+    module = install(monkeypatch, HEADERS[model])
+    line = gpio.open_output("gpio:17")
+    ((seen, config),) = module.requested
+    assert seen == path
+    assert config == {17: {"direction": "output", "output_value": 0}}
+    line.set(True)
+    line.set(False)
+    assert module.levels == [1, 0]
+    assert module.released == 0  # held for life
+    line.close()
+    line.close()
+    assert module.released == 1
+
+
+def test_a_board_with_another_label_is_found_by_the_lines_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    chips = {"/dev/gpiochip0": FakeChip("other", {}), "/dev/gpiochip2": FakeChip("soc", {"GPIO17": 81})}
+    module = install(monkeypatch, chips)
+    gpio.open_output("gpio:17")
+    assert module.requested[0][0] == "/dev/gpiochip2"
+    assert list(module.requested[0][1]) == [81]
+
+
+def test_no_header_names_what_was_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, {"/dev/gpiochip0": FakeChip("INT34C6:00", {})})
+    with pytest.raises(DriverConfigError, match=r"seen: /dev/gpiochip0 \(INT34C6:00\)"):
+        gpio.open_output("gpio:17")
+
+
+@pytest.mark.parametrize(
+    ("refuse", "words"),
+    [(PermissionError(13, "denied"), "group gpio"), (OSError(16, "busy"), "stop whatever holds it")],
+)
+def test_a_line_that_cannot_be_taken_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, refuse: OSError, words: str
+) -> None:
+    install(monkeypatch, HEADERS["Pi 4"], refuse)
+    with pytest.raises(DriverConfigError, match=words):
+        gpio.open_output("gpio:17")
+
+
+class FakeRpiGpio:
+    """RPi.GPIO's module, as far as it is used."""
+
+    BCM, OUT, LOW, HIGH = "BCM", "out", 0, 1
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *arguments, **options: self.calls.append((name, *arguments, *options.values()))
+
+
+def test_without_gpiod_2_the_legacy_library_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    legacy = FakeRpiGpio()
+    monkeypatch.setattr(gpio, "_import_gpiod", lambda: None)
+    monkeypatch.setattr("drivers.transport.gpio.importlib.import_module", lambda _: legacy)
+    line = gpio.open_output("gpio:17")
+    line.set(True)
+    line.close()
+    line.close()
+    assert legacy.calls[2:] == [("setup", 17, "out", 0), ("output", 17, 1), ("cleanup", 17)]
+
+
+@pytest.mark.parametrize(
+    "error", [ImportError("none"), RuntimeError("This module can only be run on a Raspberry Pi!")]
+)
+def test_off_a_pi_neither_library_is_a_matter_for_a_person(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def no_module(name: str) -> Any:
+        raise ImportError(name) if name == "gpiod" else error
+
+    monkeypatch.setattr("drivers.transport.gpio.importlib.import_module", no_module)
+    with pytest.raises(DriverConfigError, match=r"neither gpiod 2 nor RPi\.GPIO"):
+        gpio.open_output("gpio:17")
+
+
+def test_gpiod_of_version_1_is_not_taken_for_version_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drivers.transport.gpio.importlib.import_module", lambda _: types.SimpleNamespace())
+    assert gpio._import_gpiod() is None
+
+
+class FakeSpiDev:
+    """The spidev package's device."""
+
+    def __init__(self, refuse: OSError | None = None) -> None:
+        self.refuse, self.opened, self.closed = refuse, (-1, -1), 0
+        self.mode = self.bits_per_word = self.max_speed_hz = -1
+
+    def open(self, bus: int, chip: int) -> None:
+        if self.refuse is not None:
+            raise self.refuse
+        self.opened = (bus, chip)
+
+    def xfer2(self, data: bytes) -> list[int]:
+        return [byte ^ 0xFF for byte in data]
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def with_spidev(monkeypatch: pytest.MonkeyPatch, device: FakeSpiDev) -> None:
+    monkeypatch.setitem(
+        importlib.import_module("sys").modules, "spidev", types.SimpleNamespace(SpiDev=lambda: device)
+    )
+
+
+def test_spidev_is_opened_in_mode_0_at_the_clock_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = FakeSpiDev()
+    with_spidev(monkeypatch, device)
+    spi = open_spi("spidev:1.2", 2_000_000)
+    assert (device.opened, device.mode, device.bits_per_word, device.max_speed_hz) == (
+        (1, 2),
+        0,
+        8,
+        2_000_000,
+    )
+    assert spi.transfer(b"\x01\x00") == b"\xfe\xff"
+    spi.set_clock(1_000_000)
+    assert device.max_speed_hz == 1_000_000
+    spi.close()
+    assert device.closed == 1
+
+
+@pytest.mark.parametrize(
+    ("refuse", "kind", "words"),
+    [
+        (FileNotFoundError(2, "none"), DriverConfigError, "dtparam=spi=on"),
+        (PermissionError(13, "denied"), DriverConfigError, "group spi"),
+        (OSError(5, "broken"), DriverLost, "cannot be opened"),
+    ],
+)
+def test_spidev_that_cannot_be_opened_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, refuse: OSError, kind: type[Exception], words: str
+) -> None:
+    with_spidev(monkeypatch, FakeSpiDev(refuse))
+    with pytest.raises(kind, match=words):
+        open_spi("spidev:0.0", 2_000_000)
+
+
+def test_a_simulator_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DriverLost, match="is the simulator running"):
+        UnixSpi(str(tmp_path / "none"), 1)
