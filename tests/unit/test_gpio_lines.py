@@ -200,9 +200,7 @@ class FakeSpiDev:
 
 
 def with_spidev(monkeypatch: pytest.MonkeyPatch, device: FakeSpiDev) -> None:
-    monkeypatch.setitem(
-        importlib.import_module("sys").modules, "spidev", types.SimpleNamespace(SpiDev=lambda: device)
-    )
+    monkeypatch.setitem(sys.modules, "spidev", types.SimpleNamespace(SpiDev=lambda: device))
 
 
 def test_spidev_is_opened_in_mode_0_at_the_clock_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
