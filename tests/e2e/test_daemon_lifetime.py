@@ -64,6 +64,24 @@ async def test_sigterm_answers_what_runs_loses_nothing_promised_and_ends_within_
         assert (code, "every leaf, the root and the checkpoints hold" in out) == (0, True)
 
 
+async def test_a_client_that_hangs_in_its_upload_does_not_keep_the_daemon_from_stopping(
+    tmp_path: Path,
+) -> None:
+    async with house(tmp_path) as here, here.daemon() as daemon:
+        host, port = (await daemon.address("http")).rsplit(":", 1)
+        _, idle = await asyncio.open_connection(host, int(port))
+        _, hanging = await asyncio.open_connection(host, int(port))
+        head = "POST /v1/snapshots HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        hanging.write(f"{head}Content-Length: 500\r\n\r\n{{".encode())
+        await hanging.drain()
+        assert (await daemon.get("/livez")).status == 200
+        began = time.monotonic()
+        assert await daemon.end(signal.SIGTERM) == 0
+        assert time.monotonic() - began < 5
+        idle.close()
+        hanging.close()
+
+
 async def test_after_kill_9_the_next_start_is_as_any_and_everything_promised_is_cosigned(
     tmp_path: Path,
 ) -> None:

@@ -1,0 +1,125 @@
+"""The routes under /v1 hold no more bytes than they may, and say no before they read."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from gateway.core.answer import Answer
+from gateway.core.message.downlink import Nack
+from gateway.core.refusal import Refusal, Refused
+from gateway.model import Source
+from gateway.services.http.server import Site, serve
+from gateway.services.http.uploads import BODIES_AT_ONCE, uploads
+
+LARGEST = 1000
+ACCEPTED = Answer(Nack(Refusal.NOT_FOUND))
+
+
+class Desk:
+    """Takes what comes and answers when it is told to."""
+
+    max_bytes = LARGEST
+
+    def __init__(self) -> None:
+        self.go_on = asyncio.Event()
+        self.arrivals: asyncio.Queue[int] = asyncio.Queue()
+        self.taken: list[bytes] = []
+        self.refusals: list[Refusal] = []
+        self.closed = False
+
+    def arrived(self, source: Source, size: int) -> None:
+        if self.closed:
+            raise Refused(Refusal.RATE_LIMITED, retry_after_s=9)
+        self.arrivals.put_nowait(size)
+
+    def refuse(self, source: Source, refused: Refused) -> Answer:
+        self.refusals.append(refused.code)
+        return Answer(Nack.of(refused))
+
+    async def message(self, source: Source, data: bytes) -> Answer:
+        self.taken.append(data)
+        await self.go_on.wait()
+        return ACCEPTED
+
+    snapshot = transactions = message
+
+    async def receipt(self, content: bytes) -> Answer:
+        return ACCEPTED
+
+    async def beacon(self) -> Answer:
+        return ACCEPTED
+
+
+@contextlib.asynccontextmanager
+async def served(desk: Desk) -> AsyncIterator[tuple[str, int]]:
+    ready: asyncio.Future[tuple[str, int]] = asyncio.get_running_loop().create_future()
+    site = Site(
+        name="test",
+        host="127.0.0.1",
+        port=0,
+        routes=uploads(desk),
+        opened=lambda host, port: ready.set_result((host, port)),
+    )
+    task = asyncio.create_task(serve(site))
+    yield await ready
+    desk.go_on.set()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def post(
+    address: tuple[str, int], announced: int, sent: int, content_type: str = "application/cbor"
+) -> bytes:
+    reader, writer = await asyncio.open_connection(*address)
+    head = f"POST /v1/snapshots HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\nConnection: close\r\n"
+    writer.write(f"{head}Content-Length: {announced}\r\n\r\n".encode() + bytes(sent))
+    answer = await reader.read()
+    writer.close()
+    return answer
+
+
+async def test_bodies_beyond_the_room_are_told_to_come_again_and_small_ones_still_fit() -> None:
+    desk = Desk()
+    async with served(desk) as address:
+        large = [asyncio.create_task(post(address, LARGEST, LARGEST)) for _ in range(BODIES_AT_ONCE)]
+        for _ in large:
+            await desk.arrivals.get()
+        answer = await post(address, 1, 1)
+        assert b" 503 " in answer
+        assert b"Retry-After: 5" in answer
+        assert desk.refusals == [Refusal.BUSY]
+        desk.go_on.set()
+        await asyncio.gather(*large)
+        assert b" 404 " in await post(address, LARGEST, LARGEST)
+
+
+async def test_who_leaves_in_the_middle_of_a_body_gives_its_room_back() -> None:
+    desk = Desk()
+    desk.go_on.set()
+    async with served(desk) as address:
+        for _ in range(2 * BODIES_AT_ONCE):
+            _, writer = await asyncio.open_connection(*address)
+            head = "POST /v1/snapshots HTTP/1.1\r\nHost: x\r\nContent-Type: application/cbor\r\n"
+            writer.write(f"{head}Content-Length: {LARGEST}\r\n\r\nabc".encode())
+            await desk.arrivals.get()
+            writer.close()
+            await writer.wait_closed()
+        while b" 503 " in await post(address, LARGEST, LARGEST):
+            await asyncio.sleep(0)
+        assert desk.taken == [bytes(LARGEST)]
+
+
+async def test_what_is_too_large_limited_or_of_another_type_is_refused_unread() -> None:
+    desk = Desk()
+    async with served(desk) as address:
+        assert b" 413 " in await post(address, LARGEST + 1, 10)
+        assert b" 415 " in await post(address, 10, 0, "text/html")
+        desk.closed = True
+        limited = await post(address, 10, 0)
+        assert b" 429 " in limited
+        assert b"Retry-After: 9" in limited
+        assert desk.refusals == [Refusal.TOO_LARGE, Refusal.UNSUPPORTED, Refusal.RATE_LIMITED]
+        assert desk.taken == []
