@@ -172,11 +172,12 @@ class Ledger:
     def halt(self, halt: Halt) -> None:
         """In force at once; on disk at once where the disk allows, else with the next commit."""
         self._state.halted_what, self._state.halted_fix = halt.what, halt.fix
+        self._marks_pending = True
         try:
             with self._undone_on_refusal():
                 self._commit(self._group())
         except DiskRefused:
-            self._state.halted_what, self._state.halted_fix = halt.what, halt.fix
+            return  # kept in memory as a mark: the next commit takes it along, at the latest when closing
 
     def body(self, object_hash: bytes) -> bytes | None:
         with fatal(self._path):

@@ -67,6 +67,8 @@ class LogState:
             self.signed_size, self.signed_note = other.signed_size, other.signed_note
         if other.acked_size >= self.acked_size:
             self.acked_size, self.cosigned_note = other.acked_size, other.cosigned_note
+        if other.halted_what is not None:
+            self.halted_what, self.halted_fix = other.halted_what, other.halted_fix
 
     def write(self, connection: Connection) -> None:
         connection.execute(_UPDATE, (*self._values(),))

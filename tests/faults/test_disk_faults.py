@@ -12,6 +12,7 @@ from benchmarks.recording_disk import MODES, Disk, after_cut
 from gateway.core.refusal import Refusal, Refused
 from gateway.core.submission import Appended
 from gateway.errors import FatalError
+from gateway.model import Halt
 from gateway.store.ledger import Ledger
 from simulators.wallets.season import Season
 from simulators.wallets.uploads import snapshot_cbor
@@ -100,6 +101,21 @@ def test_a_disk_that_filled_up_meanwhile_opens_refuses_and_goes_on_when_there_is
     assert all(isinstance(outcome, Refused) for outcome in commit(run, ledger, groups[1]))
     disk.fault = lambda kind: None
     assert all(isinstance(outcome, Appended) for outcome in commit(run, ledger, groups[1]))
+    ledger.close()
+
+
+def test_a_halt_holds_although_the_disk_is_full_and_is_written_when_there_is_room() -> None:
+    disk = Disk()
+    run, ledger, _ = new_store(disk)
+    commit(run, ledger, messages()[0])
+    disk.fault = Fault(apsw.SQLITE_FULL, 1, 1 << 30)
+    ledger.halt(Halt(what="two heads", fix="ask the operator"))
+    assert ledger.head().halted is not None
+    disk.fault = lambda kind: None
+    assert {o.code for o in commit(run, ledger, messages()[1]) if isinstance(o, Refused)} == {Refusal.HALTED}
+    ledger.close()
+    ledger = open_ledger(disk)
+    assert ledger.head().halted is not None
     ledger.close()
 
 
