@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ import pytest
 
 from drivers.base import Frame, LoraDownlink, Receiver, Transmitter, TxReceipt, TxRequest
 from drivers.errors import DriverConfigError, DriverLost, TransmitRefused
-from drivers.lora_sx1301 import Sx1301Driver, driver, regions
+from drivers.lora_sx1301 import Sx1301Driver, concentrator, driver, regions, transmitter
 from simulators.concentrator.air import Emission
 from simulators.concentrator.rig import Rig
 
@@ -359,3 +360,66 @@ async def test_while_it_sends_nothing_is_heard_and_that_is_accounted(rig: Rig) -
             rig.hear(b"lost")
         receipt = await sending
         assert radio.stats().gauges["deaf_s"] == pytest.approx(receipt.airtime_us / 1e6)
+
+
+async def test_an_idle_radio_hears_and_sends_at_once(rig: Rig) -> None:
+    """After five quiet seconds the FIFO is watched from the bus thread; who else wants the bus gets it."""
+    async with opened(rig, region="EU868") as radio:
+        rig.clock.set_rate(OPEN_RATE)
+        await rig.clock.sleep(driver.IDLE_AFTER_S + 3)
+        rig.clock.set_rate(1.0)
+        rig.hear(b"first after a long time")
+        frame = await next_frame(radio)
+        assert frame.lora is not None
+        await radio.transmit(request(counter_us=frame.lora.counter_us + 200_000))
+        assert len(rig.emissions()) == 1
+
+
+async def test_a_host_too_slow_to_arm_an_answer_says_too_late_and_arms_nothing(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transmitter, "LEAD_US", -100_000)  # programs 100 ms after the start
+    async with opened(rig, region="EU868") as radio:
+        rig.hear(b"x")
+        frame = await next_frame(radio)
+        assert frame.lora is not None
+        late = request(counter_us=frame.lora.counter_us + 300_000)
+        with pytest.raises(
+            TransmitRefused, match=r"could not be programmed in time: -10.* ms before its trigger"
+        ):
+            await radio.transmit(late)
+        assert not rig.chip.busy()
+        assert radio.stats().gauges["airtime_used_s{sub_band=869.4}"] == 0
+        # as soon as possible is tried three times
+        assert await refusal(radio, request()) == "too_late"
+        assert radio.stats().transmits == {"too_late": 2}
+
+
+async def test_a_trigger_that_was_missed_is_taken_back_and_not_called_sent(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The chip waits for its counter to wrap then; 71 minutes later nobody wants the frame."""
+    monkeypatch.setattr(concentrator, "PROGRAM_MARGIN_US", -1_000_000)
+    monkeypatch.setattr(transmitter, "LEAD_US", -100_000)
+    async with Sx1301Driver("hill", rig.settings(region="EU868"), clock=rig.clock) as radio:
+        rig.clock.set_rate(1.0)
+        rig.hear(b"x")
+        frame = await next_frame(radio)
+        assert frame.lora is not None
+        with pytest.raises(TransmitRefused, match="passed before it was armed"):
+            await radio.transmit(request(counter_us=frame.lora.counter_us + 300_000))
+        assert not rig.chip.busy()
+        assert not rig.emissions()
+        assert "in the past" in rig.chip.violations[0]
+
+
+async def test_an_antenna_that_no_step_of_the_table_suits_is_refused(rig: Rig) -> None:
+    async with opened(rig, region="EU868", antenna_gain_dbi=20.0, gain_table="rak_2019") as radio:
+        _, sent = await answer(rig, radio, request(frequency_hz=868_100_000))
+        assert sent.power_code == radio._settings.board.gains[0].code
+    loud = dataclasses.replace(radio._settings, antenna_gain_db=23.0)
+    queue = transmitter.TransmitQueue(loud, rig.clock)
+    band = regions.REGIONS["EU868"].sub_bands[2]
+    with pytest.raises(TransmitRefused, match=r"even -6 dBm exceeds 16.15 dBm EIRP") as caught:
+        queue._gain_index(14.0, band)
+    assert caught.value.reason == "power"
