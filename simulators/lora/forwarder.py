@@ -140,12 +140,6 @@ class SimForwarder:
             else:
                 self.send_raw(datagram)
 
-    def stat(self) -> None:
-        """The figures that a forwarder reports each 30 s."""
-        heard = self.counts["pushed"]
-        share = 100.0 * self.counts["push_acked"] / heard if heard else 100.0
-        self.push({"stat": {"rxnb": heard, "rxok": heard, "rxfw": heard, "ackr": share, "txnb": 0}})
-
     def send_raw(self, datagram: bytes) -> None:
         """Any bytes, from this forwarder's socket."""
         if self._transport is not None and not self._transport.is_closing():

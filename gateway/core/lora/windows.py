@@ -15,8 +15,6 @@ from gateway.core.lora.airtime import airtime_us
 from gateway.core.lora.duty import DutyLedger
 from gateway.core.lora.regions import Channel, Region
 
-COUNTER = 1 << 32  # the concentrator's microseconds wrap here
-
 
 class Window(IntEnum):
     """In the order in which they open."""
