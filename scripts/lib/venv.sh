@@ -22,7 +22,7 @@ ensure_venv() {
     echo "Preparing .venv from $lock (once; a minute or two) ..." >&2
     [ -x "$PYTHON" ] || python3 -m venv "$root/.venv" || return 2
     "$PYTHON" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$root/$lock" || return 2
-    "$PYTHON" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+    PYTHONWARNINGS=ignore "$PYTHON" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
         --editable "$root" || return 2
     cp "$root/$lock" "$stamp"
 }

@@ -55,6 +55,11 @@ class Child:
         await self._process.wait()
         await asyncio.wait([self._reading])
 
+    async def kill(self) -> None:
+        """SIGKILL, as the out-of-memory killer does it."""
+        self._process.kill()
+        await self.ended()
+
     async def stop(self) -> int:
         """SIGTERM, then SIGKILL; its exit code."""
         if self._process.returncode is None:

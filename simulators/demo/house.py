@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 from base64 import b64decode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
@@ -22,67 +23,94 @@ ORIGIN = f"offgrid/{GATEWAY}/1"
 
 
 @dataclass(frozen=True, slots=True)
-class House:
-    """What runs, and how to reach it. `gateway_key` is raw (32 bytes)."""
+class Site:
+    """A registered gateway that does not run yet, and its coordinator. `gateway_key` is raw (32 bytes)."""
 
     folder: Path
+    config: Path
     coordinator: Child
-    daemon: Child
     backhaul: TcpProxy
     api_url: str
     token: str
     coordinator_key: NoteKey
     gateway_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class House(Site):
+    """The same with its daemon: `http` is an URL, `gwmp` where it waits for packet forwarders (UDP)."""
+
+    daemon: Child
     http: str
     gwmp: tuple[str, int]
 
 
 @asynccontextmanager
-async def house(folder: Path, random: Random) -> AsyncIterator[House]:
-    """Coordinator, keys, registration, daemon: ready for wallets. Raises `Failed`."""
+async def site(folder: Path, random: Random, **sections: Mapping[str, object]) -> AsyncIterator[Site]:
+    """Coordinator, keys, registration; `sections` go over those of the configuration. Raises `Failed`."""
     token = secrets.token_urlsafe(24)
     token_file = folder / "token"
     token_file.touch(mode=0o600)
     token_file.write_text(token)
-    arguments = (
-        "simulators",
-        "coordinator",
-        "--db",
-        f"{folder}/coordinator.db",
-        "--token-file",
-        str(token_file),
-    )
+    database = f"{folder}/coordinator.db"
+    arguments = ("simulators", "coordinator", "--db", database, "--token-file", str(token_file))
     async with child("coordinator", arguments, folder) as coordinator:
         ready = await coordinator.said(ws_url=None)
         at = urlsplit(ready["ws_url"])
         async with TcpProxy((at.hostname or "", at.port or 0), random) as backhaul:
             config = folder / "config.yml"
-            config.write_text(yaml.safe_dump(settings(ready["api_url"], backhaul.url), sort_keys=False))
+            written = settings(ready["api_url"], backhaul.url)
+            for name, section in sections.items():
+                written[name] = {**written.get(name, {}), **section}
+            config.write_text(yaml.safe_dump(written, sort_keys=False))
             on_file = ("--config", str(config))
             await command("check-config", ("gateway", "check-config", str(config)), folder)
             await command("keygen", ("gateway", "keygen", *on_file), folder)
-            await command(
-                "register", ("gateway", "register", *on_file, "--token-file", str(token_file)), folder
+            registering = ("gateway", "register", *on_file, "--token-file", str(token_file))
+            await command("register", registering, folder)
+            yield Site(
+                folder=folder,
+                config=config,
+                coordinator=coordinator,
+                backhaul=backhaul,
+                api_url=ready["api_url"],
+                token=token,
+                coordinator_key=parse_vkey(ready["coordinator_key"]),
+                gateway_key=public_key(folder / "keygen.log"),
             )
-            async with child("gateway", ("gateway", "run", *on_file), folder) as daemon:
-                http = await daemon.said(message="listening", server="http")
-                gwmp = await daemon.said(message="listening for packet forwarders")
-                host, _, port = str(gwmp["address"]).rpartition(":")
-                yield House(
-                    folder,
-                    coordinator,
-                    daemon,
-                    backhaul,
-                    ready["api_url"],
-                    token,
-                    parse_vkey(ready["coordinator_key"]),
-                    public_key(folder / "keygen.log"),
-                    f"http://{http['address']}",
-                    (host, int(port)),
-                )
 
 
-def settings(api_url: str, ws_url: str) -> dict[str, object]:
+@asynccontextmanager
+async def inhabited(site: Site) -> AsyncIterator[House]:
+    """The daemon, from its first line to its end."""
+    arguments = ("gateway", "run", "--config", str(site.config))
+    async with child("gateway", arguments, site.folder) as daemon:
+        http = await daemon.said(message="listening", server="http")
+        gwmp = await daemon.said(message="listening for packet forwarders")
+        host, _, port = str(gwmp["address"]).rpartition(":")
+        yield House(
+            folder=site.folder,
+            config=site.config,
+            coordinator=site.coordinator,
+            backhaul=site.backhaul,
+            api_url=site.api_url,
+            token=site.token,
+            coordinator_key=site.coordinator_key,
+            gateway_key=site.gateway_key,
+            daemon=daemon,
+            http=f"http://{http['address']}",
+            gwmp=(host, int(port)),
+        )
+
+
+@asynccontextmanager
+async def house(folder: Path, random: Random, **sections: Mapping[str, object]) -> AsyncIterator[House]:
+    """All of it, ready for wallets. Raises `Failed`."""
+    async with site(folder, random, **sections) as prepared, inhabited(prepared) as here:
+        yield here
+
+
+def settings(api_url: str, ws_url: str) -> dict[str, Any]:
     """The daemon's configuration: ports are any free ones, and it tries again sooner than in the field."""
     return {
         "gateway": {
