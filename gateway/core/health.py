@@ -42,6 +42,7 @@ class Facts:
     log_halted: str | None = None
     store_refuses: str | None = None
     radios: Mapping[str, bool] = field(default_factory=dict)  # configured radio → works now
+    radio_faults: Mapping[str, str] = field(default_factory=dict)  # of one that does not: what is known of it
     link_down_s: float | None = None  # None: connected, or no coordinator configured
     link_halted: str | None = None
     halted_services: Mapping[str, str] = field(default_factory=dict)
@@ -75,7 +76,7 @@ def _deductions(facts: Facts) -> Iterator[Deduction]:
         yield Deduction(60, "log_halted", f"the log waits for a person: {facts.log_halted}")
     if facts.store_refuses is not None:
         yield Deduction(60, "store_refuses", f"the store refuses new snapshots: {facts.store_refuses}")
-    yield from _radios(facts.radios)
+    yield from _radios(facts.radios, facts.radio_faults)
     yield from _link(facts)
     for name, reason in facts.halted_services.items():
         yield Deduction(10, "service_halted", f"{name} waits for a person: {reason}")
@@ -94,11 +95,11 @@ def _deductions(facts: Facts) -> Iterator[Deduction]:
         )
 
 
-def _radios(radios: Mapping[str, bool]) -> Iterator[Deduction]:
+def _radios(radios: Mapping[str, bool], faults: Mapping[str, str]) -> Iterator[Deduction]:
     dead = sorted(name for name, works in radios.items() if not works)
     if not dead:
         return
-    names = ", ".join(dead)
+    names = ", ".join(f"{name}: {faults[name]}" if faults.get(name) else name for name in dead)
     if len(dead) == len(radios):
         yield Deduction(60, "no_radio", f"no radio works ({names})")
     else:

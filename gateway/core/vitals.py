@@ -120,21 +120,28 @@ def works(part: Part, stats: DriverStats) -> bool:
     return part.state == "running" and not silent
 
 
+def fault_of(part: Part, stats: DriverStats) -> str:
+    """Why a radio does not work, as far as its service and its driver know."""
+    return part.reason or stats.note or "nothing that it hears through is there"
+
+
 def judge(
     parts: Mapping[str, Part],
     store: StoreVitals,
     link: LinkVitals,
     radios: Mapping[str, bool],
+    faults: Mapping[str, str],
     quality: TimeQuality,
     circumstances: Circumstances,
 ) -> Health:
-    """The score; ``radios`` says of each whether it works."""
+    """The score; ``radios`` says of each whether it works, ``faults`` what is known of one that does not."""
     halted = store.head.halted
     return assess(
         Facts(
             log_halted=None if halted is None else f"{halted.what}; {halted.fix}",
             store_refuses=store.refuses,
             radios=radios,
+            radio_faults=faults,
             link_down_s=None if link.connected else link.down_s,
             link_halted=link.halted,
             halted_services=_halted(parts, besides={*radios, "link"}),

@@ -18,6 +18,7 @@ from gateway.core.vitals import (
     RadioVitals,
     StoreVitals,
     Vitals,
+    fault_of,
     judge,
     works,
 )
@@ -97,6 +98,9 @@ class Monitor:
             for name, stats in sources.radios().items()
         }
         heard = {name: radio.works for name, radio in radios.items()} or _http_alone(parts)
+        faults = {
+            name: fault_of(parts[name], radio.stats) for name, radio in radios.items() if not radio.works
+        }
         return Vitals(
             gateway_id=sources.gateway_id,
             version=sources.version,
@@ -106,7 +110,7 @@ class Monitor:
             store=store,
             link=link,
             radios=radios,
-            health=judge(parts, store, link, heard, stamp.quality, sources.circumstances()),
+            health=judge(parts, store, link, heard, faults, stamp.quality, sources.circumstances()),
         )
 
     async def _store(self, now: float) -> StoreVitals:

@@ -40,6 +40,11 @@ def test_one_of_several_radios_or_the_backhaul_alone_does_not_page(facts: Facts)
     assert health.reasons
 
 
+def test_a_dead_radio_is_named_with_what_is_known_of_it() -> None:
+    facts = Facts(radios={"lora": False, "ble": False}, radio_faults={"lora": "no forwarder since 12 min"})
+    assert assess(facts).reasons == ("no radio works (ble, lora: no forwarder since 12 min)",)
+
+
 def test_every_deduction_has_a_reason_and_the_heaviest_stands_first() -> None:
     health = assess(
         Facts(
