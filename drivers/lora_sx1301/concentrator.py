@@ -19,13 +19,14 @@ from drivers.lora_sx1301 import counter, health, receive, send
 from drivers.lora_sx1301 import registers as reg
 from drivers.lora_sx1301 import start as sequence
 from drivers.lora_sx1301.bus import Bus
+from drivers.lora_sx1301.calibration import Calibration
 from drivers.lora_sx1301.counter import LinearCounter
+from drivers.lora_sx1301.failure import StartFailure
 from drivers.lora_sx1301.firmware import Firmware
 from drivers.lora_sx1301.receive import FifoGarbled, Packet
 from drivers.lora_sx1301.registers import Registers
 from drivers.lora_sx1301.send import Emission
 from drivers.lora_sx1301.settings import Settings
-from drivers.lora_sx1301.start import Calibration, StartFailure
 from drivers.lora_sx1301.steps import Steps
 from drivers.lora_sx1301.watchdog import Vitals
 from drivers.transport.gpio import OutputLine, open_output

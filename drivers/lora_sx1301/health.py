@@ -5,8 +5,9 @@ from __future__ import annotations
 from drivers.lora_sx1301 import registers as reg
 from drivers.lora_sx1301.boards import Board
 from drivers.lora_sx1301.counter import read_live
+from drivers.lora_sx1301.failure import StartFailure
 from drivers.lora_sx1301.registers import Registers
-from drivers.lora_sx1301.start import StartFailure, intermediate_frequency, probe
+from drivers.lora_sx1301.start import intermediate_frequency, probe
 from drivers.lora_sx1301.steps import Steps
 
 WIRE_ROUNDS = 100

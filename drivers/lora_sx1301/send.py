@@ -22,8 +22,10 @@ from dataclasses import dataclass
 from drivers.lora_sx1301 import registers as reg
 from drivers.lora_sx1301.airtime import CODING_RATES, fsk_airtime_us, lora_airtime_us
 from drivers.lora_sx1301.boards import TxGain
+from drivers.lora_sx1301.calibration import MIX_GAINS, Offsets
+from drivers.lora_sx1301.radio import frequency_word
 from drivers.lora_sx1301.registers import Registers
-from drivers.lora_sx1301.start import MIX_GAINS, Offsets, frequency_word, long_symbols
+from drivers.lora_sx1301.start import long_symbols
 from drivers.lora_sx1301.steps import Steps
 
 MAX_PAYLOAD = 255

@@ -7,49 +7,21 @@ that does not read back raises here, and every failure says which part of the bo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from drivers.lora_sx1301 import registers as reg
 from drivers.lora_sx1301.boards import Board, StandardChannel
+from drivers.lora_sx1301.calibration import Calibration, calibrate
+from drivers.lora_sx1301.failure import StartFailure
 from drivers.lora_sx1301.firmware import Firmware
+from drivers.lora_sx1301.mcu import AGC, ARB, expect_firmware, load
+from drivers.lora_sx1301.radio import power_radios, set_up_radio
 from drivers.lora_sx1301.registers import Registers
 from drivers.lora_sx1301.steps import Steps, Wait
 
 VERSION = 103
-ARB, AGC = 0, 1
-ARB_VERSION, AGC_VERSION, CAL_VERSION = 1, 4, 2
-FIRMWARE_VERSION_AT = 0x20  # in each MCU's RAM
-CALIBRATION_S = 2.3  # the image needs 2.1 to 2.2 s
-MIX_GAINS = range(8, 16)  # mixer gains that calibration finds offsets for
+ARB_VERSION, AGC_VERSION = 1, 4
 PPM_OFFSET = 0x60
 FSK_SYNC_WORD = 0xC194C1
 MAX_GAINS = 16
-LOAD_TRIES = 5  # a bit error in 10^5 spoils three loads of four
-
-
-class StartFailure(Exception):
-    """A step of the start failed. ``part`` is one word for metrics; the text names seen and expected."""
-
-    def __init__(self, part: str, message: str) -> None:
-        super().__init__(message)
-        self.part = part
-
-
-@dataclass(frozen=True, slots=True)
-class Offsets:
-    """Transmit DC offsets by mixer gain 8..15, as register bytes: ``i[radio][mix - 8]``."""
-
-    i: tuple[bytes, bytes]
-    q: tuple[bytes, bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """What the calibration image found. ``warnings`` are imperfections the radio works with."""
-
-    status: int
-    offsets: Offsets
-    warnings: tuple[str, ...]
 
 
 def start(
@@ -65,14 +37,14 @@ def start(
     yield from registers.reset()
     yield from registers.write(reg.GLOBAL_EN, 0)
     yield from registers.write(reg.CLK32M_EN, 0)
-    yield from _power_radios(registers)
+    yield from power_radios(registers)
     for radio in (0, 1):
-        yield from _set_up_radio(registers, board, radio)
+        yield from set_up_radio(registers, board, radio)
     yield from registers.write(reg.GPIO_MODE, 31)
     yield from registers.write(reg.GPIO_SELECT_OUTPUT, 2)
     yield from registers.write(reg.GLOBAL_EN, 1)
     yield from registers.write(reg.CLK32M_EN, 1)
-    calibration = yield from _calibrate(registers, board, firmware.cal)
+    calibration = yield from calibrate(registers, board, firmware.cal)
     yield from _set_constants(registers, board, public)
     yield from _set_channels(registers, board)
     yield from _start_mcus(registers, board, firmware)
@@ -102,157 +74,6 @@ def probe(registers: Registers) -> Steps[None]:
             "check that the board is seated, powered, and that its reset line idles low",
         )
     raise StartFailure("version", f"chip version reads {seen}, expected {VERSION}: wrong chip or noisy SPI")
-
-
-def _power_radios(registers: Registers) -> Steps[None]:
-    for enable in reg.RADIO_EN:
-        yield from registers.write(enable, 1)
-    yield Wait(0.5)  # crystals settle
-    yield from registers.write(reg.RADIO_RESET, 1)
-    yield Wait(0.005)
-    yield from registers.write(reg.RADIO_RESET, 0)
-
-
-def write_radio(registers: Registers, radio: int, address: int, value: int) -> Steps[None]:
-    """Write an SX1257 register through the SX1301's SPI master."""
-    yield from _exchange_radio(registers, radio, 0x80 | address, value)
-
-
-def read_radio(registers: Registers, radio: int, address: int) -> Steps[int]:
-    """Read an SX1257 register through the SX1301's SPI master."""
-    yield from _exchange_radio(registers, radio, address, 0)
-    return (yield from registers.read(reg.RADIO_SPI_READBACK[radio]))
-
-
-def _exchange_radio(registers: Registers, radio: int, address: int, value: int) -> Steps[None]:
-    select = reg.RADIO_SPI_CS[radio]
-    yield from registers.write(select, 0)
-    yield from registers.write(reg.RADIO_SPI_ADDR[radio], address)
-    yield from registers.write(reg.RADIO_SPI_DATA[radio], value)
-    yield from registers.write(select, 1)
-    yield from registers.write(select, 0)
-
-
-def _set_up_radio(registers: Registers, board: Board, radio: int) -> Steps[None]:
-    """SX1257: clock output, gains and bandwidths, receive frequency, then the PLL."""
-    word = frequency_word(board.centre_hz[radio])
-    values = [
-        (0x10, 3 if radio == board.clock_source else 1),
-        (0x26, 0x2D),
-        (0x08, 0x2E),
-        (0x0A, 0x20),
-        (0x0B, 0x05),
-        (0x0C, 0x39),
-        (0x0D, 0xF8),
-        (0x0E, 0x00),
-        (0x01, word >> 16 & 0xFF),
-        (0x02, word >> 8 & 0xFF),
-        (0x03, word & 0xFF),
-    ]
-    for address, value in values:
-        yield from write_radio(registers, radio, address, value)
-    yield from _lock_pll(registers, board, radio)
-
-
-def _lock_pll(registers: Registers, board: Board, radio: int) -> Steps[None]:
-    for _ in range(5):
-        yield from write_radio(registers, radio, 0x00, 1)
-        yield from write_radio(registers, radio, 0x00, 3)
-        yield Wait(0.001)
-        if (yield from read_radio(registers, radio, 0x11)) & 0x02:
-            return
-    name = "AB"[radio]
-    raise StartFailure(
-        "pll",
-        f"the PLL of radio {name} does not lock at {board.centre_hz[radio] / 1e6:.3f} MHz after 5 tries: "
-        "the radio, its clock or its supply is faulty, or the board is made for another band",
-    )
-
-
-def frequency_word(frequency_hz: int) -> int:
-    """SX1257 frequency in steps of 32 MHz / 2^19 (61.035 Hz), rounded down."""
-    return (frequency_hz << 19) // 32_000_000
-
-
-def _load(registers: Registers, mcu: int, image: bytes, name: str) -> Steps[None]:
-    """Write an image into an MCU held in reset, read it back, hand the memory over to the MCU."""
-    yield from registers.write(reg.MCU_RESET[mcu], 1)
-    yield from registers.write(reg.MCU_MUX[mcu], 0)
-    wrong = 0
-    for _ in range(LOAD_TRIES):
-        yield from registers.write(reg.MCU_PROM_ADDR, 0)
-        yield from registers.write_burst(reg.MCU_PROM, image)
-        yield from registers.read(reg.MCU_PROM)  # the first read after a write is stale
-        back = yield from registers.read_burst(reg.MCU_PROM, len(image))
-        wrong = sum(a != b for a, b in zip(back, image, strict=True))
-        if not wrong:
-            yield from registers.write(reg.MCU_MUX[mcu], 1)
-            return
-    raise StartFailure(
-        "spi",
-        f"{name} firmware reads back wrong in {wrong} of {len(image)} bytes, {LOAD_TRIES} times: noisy SPI",
-    )
-
-
-def _calibrate(registers: Registers, board: Board, image: bytes) -> Steps[Calibration]:
-    """Run the calibration image on the AGC's MCU: receive image rejection, transmit carrier leakage."""
-    yield from _load(registers, AGC, image, "calibration")
-    yield from registers.write(reg.FORCE_HOST_RADIO, 0)
-    transmit = board.tx_radios[0] << 2 | board.tx_radios[1] << 3
-    yield from registers.write(reg.RADIO_SELECT, 0x03 | transmit | 0x10)  # 0x10: DAC gain 3
-    yield from registers.write(reg.MCU_RESET[AGC], 0)
-    yield from _expect_firmware(registers, reg.AGC_RAM_ADDR, reg.AGC_RAM_DATA, CAL_VERSION, "calibration")
-    yield from registers.select(3)  # the image waits for this page
-    yield from registers.write(reg.FORCE_HOST_CTRL, 0)
-    yield Wait(CALIBRATION_S)
-    yield from registers.write(reg.FORCE_HOST_CTRL, 1)
-    status = yield from registers.read(reg.AGC_STATUS)
-    offsets = yield from _read_offsets(registers)
-    return Calibration(status, offsets, _judge_calibration(status, board))
-
-
-def _judge_calibration(status: int, board: Board) -> tuple[str, ...]:
-    """Status bit 7 and 0 are needed; of the others each zero is a warning. Raises :class:`StartFailure`."""
-    if status & 0x81 != 0x81:
-        raise StartFailure(
-            "calibration",
-            f"calibration status 0x{status:02x}, expected bits 7 (finished) and 0 (registers reachable) set: "
-            "the radios' supply or clock is faulty",
-        )
-    meanings = {
-        1: "radio A unreachable",
-        2: "radio B unreachable",
-        3: "receive image of radio A not calibrated",
-        4: "receive image of radio B not calibrated",
-    }
-    if board.tx_radios[0]:
-        meanings[5] = "transmit offset of radio A not calibrated"
-    if board.tx_radios[1]:
-        meanings[6] = "transmit offset of radio B not calibrated"
-    return tuple(meaning for bit, meaning in meanings.items() if not status >> bit & 1)
-
-
-def _read_offsets(registers: Registers) -> Steps[Offsets]:
-    found: list[tuple[int, int, int, int]] = []
-    for index in range(len(MIX_GAINS)):
-        row = []
-        for base in (0xA0, 0xA8, 0xB0, 0xB8):  # A.I, A.Q, B.I, B.Q
-            yield from registers.write(reg.AGC_RAM_ADDR, base + index)
-            row.append((yield from registers.read(reg.AGC_RAM_DATA)))
-        found.append((row[0], row[1], row[2], row[3]))
-    a_i, a_q, b_i, b_q = (bytes(column) for column in zip(*found, strict=True))
-    return Offsets(i=(a_i, b_i), q=(a_q, b_q))
-
-
-def _expect_firmware(
-    registers: Registers, address: reg.Field, data: reg.Field, expected: int, name: str
-) -> Steps[None]:
-    yield from registers.write(address, FIRMWARE_VERSION_AT)
-    seen = yield from registers.read(data)
-    if seen != expected:
-        raise StartFailure(
-            "firmware", f"{name} firmware reports version {seen}, expected {expected}: it does not run"
-        )
 
 
 def _set_constants(registers: Registers, board: Board, public: bool) -> Steps[None]:
@@ -347,15 +168,15 @@ def _set_fsk(registers: Registers, board: Board) -> Steps[None]:
 
 def _start_mcus(registers: Registers, board: Board, firmware: Firmware) -> Steps[None]:
     """Load arbiter and gain control, give them the radios, hand over the gain table."""
-    yield from _load(registers, ARB, firmware.arb, "arbiter")
-    yield from _load(registers, AGC, firmware.agc, "gain control")
+    yield from load(registers, ARB, firmware.arb, "arbiter")
+    yield from load(registers, AGC, firmware.agc, "gain control")
     for field in (reg.FORCE_HOST_RADIO, reg.FORCE_HOST_FE, reg.FORCE_DEC_GAIN):
         yield from registers.write(field, 0)
     yield from registers.write(reg.RADIO_SELECT, 0)
     for field in reg.MCU_RESET:
         yield from registers.write(field, 0)
-    yield from _expect_firmware(registers, reg.AGC_RAM_ADDR, reg.AGC_RAM_DATA, AGC_VERSION, "gain control")
-    yield from _expect_firmware(registers, reg.ARB_RAM_ADDR, reg.ARB_RAM_DATA, ARB_VERSION, "arbiter")
+    yield from expect_firmware(registers, reg.AGC_RAM_ADDR, reg.AGC_RAM_DATA, AGC_VERSION, "gain control")
+    yield from expect_firmware(registers, reg.ARB_RAM_ADDR, reg.ARB_RAM_DATA, ARB_VERSION, "arbiter")
     yield Wait(0.001)
     yield from _expect_agc(registers, 0x10)
     for index, gain in enumerate(board.gains):

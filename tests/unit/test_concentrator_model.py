@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from drivers.lora_sx1301.calibration import Calibration
+from drivers.lora_sx1301.failure import StartFailure
+from drivers.lora_sx1301.radio import write_radio
 
-from drivers.lora_sx1301 import boards, counter, receive, send, start
+from drivers.lora_sx1301 import boards, calibration, counter, receive, send, start
 from drivers.lora_sx1301 import registers as reg
 from drivers.lora_sx1301.firmware import Firmware
 from drivers.lora_sx1301.registers import Registers
@@ -49,7 +52,7 @@ class Bench:
         self.now_us += 30
         return self.chip.transfer(mosi)
 
-    def started(self) -> start.Calibration:
+    def started(self) -> Calibration:
         return self.run(start.start(self.registers, BOARD, FIRMWARE))
 
     def complaints(self) -> str:
@@ -85,7 +88,7 @@ def emission(bench: Bench, lead_us: int, **changes: object) -> Emission:
     return Emission(**settings)  # type: ignore[arg-type]
 
 
-def program(bench: Bench, frame: Emission, calibration: start.Calibration) -> None:
+def program(bench: Bench, frame: Emission, calibration: Calibration) -> None:
     bench.run(send.send(bench.registers, frame, BOARD.gains[frame.gain_index], calibration.offsets))
 
 
@@ -230,14 +233,14 @@ def test_a_frame_against_the_rules_is_noted(bench: Bench, frame: bytes, complain
 
 def test_swapped_images_do_not_run(bench: Bench) -> None:
     swapped = Firmware(arb=FIRMWARE.agc, agc=FIRMWARE.arb, cal=FIRMWARE.cal)
-    with pytest.raises(start.StartFailure, match="gain control firmware reports version 2, expected 4"):
+    with pytest.raises(StartFailure, match="gain control firmware reports version 2, expected 4"):
         bench.run(start.start(bench.registers, BOARD, swapped))
     assert "released with the agc image" in bench.complaints()
 
 
 def test_an_unknown_image_does_not_run(bench: Bench) -> None:
     unknown = Firmware(arb=FIRMWARE.arb, agc=FIRMWARE.agc, cal=bytes(8192))
-    with pytest.raises(start.StartFailure, match="calibration firmware reports version 0"):
+    with pytest.raises(StartFailure, match="calibration firmware reports version 0"):
         bench.run(start.start(bench.registers, BOARD, unknown))
     assert "unknown image" in bench.complaints()
 
@@ -265,7 +268,7 @@ def test_the_host_does_not_write_while_calibration_owns_the_registers(bench: Ben
     answer: bytes | None = None
     while True:
         step = next(steps) if answer is None else steps.send(answer)
-        if isinstance(step, Wait) and step.seconds == start.CALIBRATION_S:
+        if isinstance(step, Wait) and step.seconds == calibration.CALIBRATION_S:
             break
         answer = bench.turn(step) if isinstance(step, Wait) else bench.transfer(step)
     bench.transfer(bytes((0x80 | 35, 0)))
@@ -273,8 +276,8 @@ def test_the_host_does_not_write_while_calibration_owns_the_registers(bench: Ben
 
 
 def test_calibration_taken_back_early_fails(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(start, "CALIBRATION_S", 1.0)
-    with pytest.raises(start.StartFailure, match="calibration status 0x01"):
+    monkeypatch.setattr(calibration, "CALIBRATION_S", 1.0)
+    with pytest.raises(StartFailure, match="calibration status 0x01"):
         bench.started()
     assert "taken back early" in bench.complaints()
 
@@ -284,16 +287,16 @@ def test_a_mailbox_value_without_wait_is_not_taken(bench: Bench, monkeypatch: py
         yield from registers.write(reg.RADIO_SELECT, value)
         seen = yield from registers.read(reg.AGC_STATUS)
         assert seen != status
-        raise start.StartFailure("agc", "stop here")
+        raise StartFailure("agc", "stop here")
 
     monkeypatch.setattr(start, "_tell_agc", without_wait)
-    with pytest.raises(start.StartFailure, match="stop here"):
+    with pytest.raises(StartFailure, match="stop here"):
         bench.started()
     assert "without WAIT" in bench.complaints()
 
 
 def test_the_radios_are_the_gain_controls_once_it_runs(started: Bench) -> None:
-    started.run(start.write_radio(started.registers, 0, 0x01, 0))
+    started.run(write_radio(started.registers, 0, 0x01, 0))
     assert "radio SPI while the gain control owns it" in started.complaints()
 
 
@@ -323,7 +326,7 @@ def test_each_fault_of_the_start_is_named_and_is_over_when_it_is_over(
     bench: Bench, fault: str, value: object, part: str, words: str
 ) -> None:
     bench.chip.faults.set(fault, value)
-    with pytest.raises(start.StartFailure, match=words) as caught:
+    with pytest.raises(StartFailure, match=words) as caught:
         bench.started()
     assert caught.value.part == part
     bench.chip.faults.set(fault, None)

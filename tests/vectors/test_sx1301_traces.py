@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from drivers.lora_sx1301 import boards, counter, receive, registers, send, start
+from drivers.lora_sx1301 import boards, calibration, counter, receive, registers, send, start
 from drivers.lora_sx1301.firmware import Firmware, check_image, parse_image
 from drivers.lora_sx1301.receive import Crc
 from drivers.lora_sx1301.registers import Registers
@@ -23,7 +23,7 @@ TRACES = Path(__file__).parent / "sx1301"
 
 
 FREQUENCIES = [868_100_000, 868_300_000, 868_500_000, *range(867_100_000, 868_000_000, 200_000)]
-OFFSETS = start.Offsets(
+OFFSETS = calibration.Offsets(
     i=(bytes.fromhex("fdfeff0001020304"), bytes(8)), q=(bytes.fromhex("050403020100fffe"), bytes(8))
 )
 IMAGES = {
@@ -93,10 +93,10 @@ def test_the_start_equals_the_reference_transfer_by_transfer(
     board = boards.rak2245("EU868", table)
     rows = transfers(trace, last=stop_at)
     assert len(rows) == 603
-    calibration, waited = replay(start.start(Registers(), board, Firmware(**IMAGES)), rows)
-    assert calibration.status == 0xBF
-    assert not calibration.warnings
-    assert calibration.offsets == OFFSETS
+    found, waited = replay(start.start(Registers(), board, Firmware(**IMAGES)), rows)
+    assert found.status == 0xBF
+    assert not found.warnings
+    assert found.offsets == OFFSETS
     assert 2.8 < waited < 3.0
 
 
