@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from drivers.base import DriverStats
 from gateway.core.health import Facts, Health, assess
@@ -37,6 +37,9 @@ class LinkVitals:
     attempts: int = 0
     last_ack_age_s: float | None = None
     last_ack_latency_s: float | None = None
+    round_trip_s: float | None = None
+    faults: Mapping[str, int] = field(default_factory=dict)
+    """Why links ended, by the fault's word."""
     rx_bytes: int = 0
     tx_bytes: int = 0
 
@@ -226,8 +229,10 @@ def _link(link: LinkVitals) -> dict[str, object]:
         "reason": link.halted or ("" if link.connected else link.last_fault),
         "downSeconds": 0 if link.connected else round(link.down_s, 1),
         "latencyMs": None if link.last_ack_latency_s is None else round(link.last_ack_latency_s * 1000, 1),
+        "roundTripMs": None if link.round_trip_s is None else round(link.round_trip_s * 1000, 1),
         "lastAckSecondsAgo": None if link.last_ack_age_s is None else round(link.last_ack_age_s, 1),
         "attempts": link.attempts,
+        "faults": dict(link.faults),
         "rxBytes": link.rx_bytes,
         "txBytes": link.tx_bytes,
     }

@@ -269,6 +269,17 @@ OF_THE_LINK = (
     ),
     Row("gateway_link_attempts_total", "Attempts to connect.", one(lambda v: v.link.attempts)),
     Row(
+        "gateway_link_faults_total",
+        "Links and attempts that ended, by why.",
+        by_name(lambda v: v.link.faults),
+        ("fault",),
+    ),
+    Row(
+        "gateway_link_round_trip_seconds",
+        "From the last heartbeat to its answer.",
+        one(lambda v: v.link.round_trip_s),
+    ),
+    Row(
         "gateway_link_last_ack_age_seconds",
         "Since the last ack of this run.",
         one(lambda v: v.link.last_ack_age_s),

@@ -1,4 +1,4 @@
-"""kill -9 under load, again and again: nothing promised is lost, nothing applied twice, the roots are equal."""
+"""kill -9 under load, again and again: nothing promised is lost or applied twice, the roots are equal."""
 
 from __future__ import annotations
 

@@ -32,6 +32,7 @@ LABELS = {
     "outcome",
     "figure",
     "event",
+    "fault",
     "band",
     "status",
     "direction",

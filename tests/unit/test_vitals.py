@@ -67,7 +67,7 @@ VITALS = Vitals(
     stamp=Stamp(10_000, TimeQuality.HOST),
     parts={"lora": Part(state="running", for_s=5), "link": Part(state="running", for_s=5, restarts=2)},
     store=STORE,
-    link=LinkVitals(down_s=12, last_fault="unreachable: no route"),
+    link=LinkVitals(down_s=12, last_fault="unreachable: no route", faults={"unreachable": 3}),
     radios={"lora": RADIO},
     health=assess(Facts(radios={"lora": True}, link_down_s=12, time_trusted=False)),
 )

@@ -78,6 +78,8 @@ class LinkFigures:
             attempts=self.attempts,
             last_ack_age_s=None if self.acked_at_s is None else now_s - self.acked_at_s,
             last_ack_latency_s=self.ack_latency_s,
+            round_trip_s=self.round_trip_s,
+            faults=dict(self.faults),
             rx_bytes=self.rx_bytes,
             tx_bytes=self.tx_bytes,
         )
