@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -18,90 +19,113 @@ from gateway.config import Config
 from gateway.core.admission import Admission
 from gateway.core.timekeeper import Timekeeper
 from gateway.core.vitals import Part
-from gateway.keys import load_identity
+from gateway.keys import Identity, load_identity
 from gateway.services import control, retention
 from gateway.services.metrics import Metrics
 from gateway.services.monitor import Monitor, Sources
 from gateway.services.reception import Reception, Signer
 from gateway.services.recorder import Recorder
-from gateway.services.supervision import Supervisor
+from gateway.services.supervision import Service, Supervisor
 from gateway.store import Store
 from gateway.systemclock import SystemClock
 
 
 async def run(path: Path, config: Config) -> None:
-    """Build the house, live in it, leave it in order. Raises FatalError."""
-    identity = load_identity(config.security.private_key_path, config.security.certificate_path)
-    clock, metrics, admission = SystemClock(), Metrics(), Admission(settings.rates(config))
-    timekeeper = Timekeeper(clock)
-    live = Live(path, config, admission)
-    threads = config.limits.verify_threads
+    """Build the house, live in it until told to leave, leave it in order. Raises FatalError."""
+    ground = Ground.of(path, config)
+    async with Store(settings.store_settings(config)) as store, ground.recorder(store) as recorder:
+        supervisor = Supervisor(ground.clock, rng=random.Random())  # noqa: S311 - jitter
+        reception = ground.reception(recorder, store)
+        radios = Radios(config, reception, ground.metrics, ground.clock, ground.identity.sign)
+        link = Link(config, ground.identity, store, ground.timekeeper, ground.clock, ground.metrics.synced)
+        monitor = ground.monitor(store, supervisor, radios, link)
+        link.told_by(monitor)
+        pages = Pages(config, monitor, ground.metrics, reception)
+        commands = {
+            **daemon_commands(monitor, supervisor, ground.live.reload),
+            **log_commands(config, ground.identity, store),
+        }
+        services: Mapping[str, Service] = {
+            **radios.services(),
+            **pages.services(),
+            "control": partial(control.serve, config.control_socket, commands),
+            "recorder": recorder.run,
+            "link": link.run,
+            "retention": ground.retention(store),
+            "monitor": partial(monitor.watch, link.health_changed),
+            "systemd": partial(pages.tell_systemd, store.head, ground.clock),
+        }
+        for name, service in services.items():
+            supervisor.add(name, service)
+        await until_told(supervisor.run(), ground.live.reload)
 
-    async with (
-        Store(settings.store_settings(config)) as store,
-        Recorder(
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What stands before anything is opened, and what is built on it alone."""
+
+    config: Config
+    identity: Identity
+    clock: SystemClock
+    timekeeper: Timekeeper
+    metrics: Metrics
+    admission: Admission
+    live: Live
+
+    @classmethod
+    def of(cls, path: Path, config: Config) -> Ground:
+        identity = load_identity(config.security.private_key_path, config.security.certificate_path)
+        clock, admission = SystemClock(), Admission(settings.rates(config))
+        live = Live(path, config, admission)
+        return cls(config, identity, clock, Timekeeper(clock), Metrics(), admission, live)
+
+    def recorder(self, store: Store) -> Recorder:
+        return Recorder(
             store,
-            sign=identity.sign,
-            now=timekeeper.now,
-            monotonic=clock.monotonic,
-            verify_threads=threads,
-        ) as recorder,
-    ):
-        supervisor = Supervisor(clock, rng=random.Random())  # noqa: S311 - jitter
-        reception = Reception(
+            sign=self.identity.sign,
+            now=self.timekeeper.now,
+            monotonic=self.clock.monotonic,
+            verify_threads=self.config.limits.verify_threads,
+        )
+
+    def reception(self, recorder: Recorder, store: Store) -> Reception:
+        identity = self.identity
+        return Reception(
             recorder,
             store,
-            admission,
-            Signer(gateway_id=config.gateway.id, key=identity.public_key, sign=identity.sign),
-            now=timekeeper.now,
-            monotonic=clock.monotonic,
-            max_bytes=lambda: live.config.limits.max_upload_bytes,
-            answered=metrics.answered,
+            self.admission,
+            Signer(gateway_id=self.config.gateway.id, key=identity.public_key, sign=identity.sign),
+            now=self.timekeeper.now,
+            monotonic=self.clock.monotonic,
+            max_bytes=lambda: self.live.config.limits.max_upload_bytes,
+            answered=self.metrics.answered,
         )
-        radios = Radios(config, reception, metrics, clock, identity.sign)
-        link = Link(config, identity, store, timekeeper, clock, metrics.synced)
-        monitor = Monitor(
-            Sources(
-                gateway_id=config.gateway.id,
-                version=__version__,
-                store=store,
-                free_bytes=settings.free_bytes(config),
-                disk_floor=settings.disk_floor(config),
-                now=timekeeper.now,
-                parts=lambda: _parts(supervisor, clock.monotonic()),
-                radios=radios.stats,
-                lora=radios.lora,
-                link=link.vitals,
-                circumstances=settings.circumstances(config, timekeeper.now),
-            ),
-            clock,
-        )
-        link.told_by(monitor)
-        pages = Pages(config, monitor, metrics, reception)
-        commands = {
-            **daemon_commands(monitor, supervisor, live.reload),
-            **log_commands(config, identity, store),
-        }
 
-        for name, service in {**radios.services(), **pages.services()}.items():
-            supervisor.add(name, service)
-        supervisor.add("control", partial(control.serve, config.control_socket, commands))
-        supervisor.add("recorder", recorder.run)
-        supervisor.add("link", link.run)
-        supervisor.add(
-            "retention",
-            partial(
-                retention.keep,
-                store,
-                lambda: settings.retention_policy(live.config, timekeeper.now()),
-                free_bytes=settings.free_bytes(config),
-                disk_floor=settings.disk_floor(config),
-                clock=clock,
-            ),
+    def monitor(self, store: Store, supervisor: Supervisor, radios: Radios, link: Link) -> Monitor:
+        sources = Sources(
+            gateway_id=self.config.gateway.id,
+            version=__version__,
+            store=store,
+            free_bytes=settings.free_bytes(self.config),
+            disk_floor=settings.disk_floor(self.config),
+            now=self.timekeeper.now,
+            parts=lambda: _parts(supervisor, self.clock.monotonic()),
+            radios=radios.stats,
+            lora=radios.lora,
+            link=link.vitals,
+            circumstances=settings.circumstances(self.config, self.timekeeper.now),
         )
-        supervisor.add("monitor", partial(monitor.watch, link.health_changed))
-        supervisor.add("systemd", partial(pages.tell_systemd, store.head, clock))
-        await until_told(supervisor.run(), live.reload)
+        return Monitor(sources, self.clock)
+
+    def retention(self, store: Store) -> Service:
+        return partial(
+            retention.keep,
+            store,
+            lambda: settings.retention_policy(self.live.config, self.timekeeper.now()),
+            free_bytes=settings.free_bytes(self.config),
+            disk_floor=settings.disk_floor(self.config),
+            clock=self.clock,
+        )
 
 
 def _parts(supervisor: Supervisor, now: float) -> Mapping[str, Part]:
