@@ -27,6 +27,8 @@ MAX_TOTAL = (1 << 24) - 1
 MIN_MTU = 23  # Bluetooth Core, Vol 3 Part G 5.2.1
 MAX_VALUE = 512  # of any attribute: Vol 3 Part F 3.2.9
 ATT_HEADER = 3  # opcode and handle of a write or a notification
+LINK_HEADERS = 4 + ATT_HEADER  # L2CAP's and ATT's
+LINK_PAYLOAD = 251  # of a link layer packet with data length extension: Vol 6 Part B 2.4
 
 START_BYTES = 2 + 3 + CONTENT_ID_BYTES
 DATA_HEADER = 5
@@ -115,6 +117,12 @@ def piece_size(mtu: int) -> int:
     return min(mtu - ATT_HEADER, MAX_VALUE)
 
 
+def filled_size(mtu: int) -> int:
+    """The longest value that leaves no link layer packet half empty: 495 or 244 bytes, where they fit."""
+    packets, _ = divmod(piece_size(mtu) + LINK_HEADERS, LINK_PAYLOAD)
+    return packets * LINK_PAYLOAD - LINK_HEADERS if packets else piece_size(mtu)
+
+
 def cut(message: bytes, xid: int, mtu: int) -> Iterator[bytes]:
     """A message as pieces: one WHOLE if it fits, else START and DATA."""
     room = piece_size(mtu)
@@ -122,8 +130,9 @@ def cut(message: bytes, xid: int, mtu: int) -> Iterator[bytes]:
         yield bytes((WHOLE, xid)) + message
         return
     yield bytes((START, xid)) + len(message).to_bytes(3) + content_id(message)
-    for offset in range(0, len(message), room - DATA_HEADER):
-        chunk = message[offset : offset + room - DATA_HEADER]
+    step = filled_size(mtu) - DATA_HEADER
+    for offset in range(0, len(message), step):
+        chunk = message[offset : offset + step]
         yield bytes((DATA, xid)) + offset.to_bytes(3) + chunk
 
 

@@ -15,6 +15,7 @@ import hashlib
 from dataclasses import dataclass
 
 WINDOW = 32_768
+HEAD_START = 4_096  # of a message never offered before, sent without waiting for the answer to START
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,14 @@ class Exchange:
 
     def __init__(self, mtu: int) -> None:
         self._room = min(mtu - 3, 512)
+        self._step = next((size for size in (495, 244) if size <= self._room), self._room) - 5
         self._xid = 0
         self._message = b""
         self._digest = b""
         self._started = False
-        self._sent: int | None = None  # None: START is out, no RESUME yet
+        self._sent: int | None = None  # None: nothing, before the answer to START
+        self._answered = False  # START, by RESUME
+        self._cut_before = False
         self._confirmed = 0
         self.sent_bytes = 0
         self.resumed_at: int | None = None
@@ -68,16 +72,17 @@ class Exchange:
     def xid(self) -> int:
         return self._xid
 
-    def offer(self, message: bytes) -> int:
-        """The message to hand over now; its number."""
+    def offer(self, message: bytes, *, cut_before: bool = False) -> int:
+        """The message to hand over now; its number. ``cut_before``: the gateway may hold a part of it."""
         self._xid = self._xid % 255 + 1
         self._message, self._digest = message, hashlib.sha256(message).digest()
         self._started, self._sent, self._confirmed, self.resumed_at = False, None, 0, None
+        self._cut_before = cut_before
         return self._xid
 
     def ask_again(self) -> None:
         """Nothing was heard for a while: START says where both ends are."""
-        self._started, self._sent = False, None
+        self._started, self._cut_before = False, True
 
     def next_piece(self) -> bytes | None:
         """What to write next, or None while there is nothing to do but listen."""
@@ -86,7 +91,8 @@ class Exchange:
         if len(self._message) + 2 <= self._room:
             return self._all_in_one()
         if not self._started:
-            self._started = True
+            self._started, self._answered = True, False
+            self._sent = None if self._cut_before else 0
             total = len(self._message).to_bytes(3, "big")
             return b"\x11" + bytes([self._xid]) + total + self._digest[:12]
         return self._next_data()
@@ -102,8 +108,8 @@ class Exchange:
         at = self._sent
         if at is None or at >= len(self._message):
             return None
-        end = min(at + self._room - 5, len(self._message))
-        if end > self._confirmed + WINDOW:
+        end = min(at + self._step, len(self._message))
+        if end > self._confirmed + (WINDOW if self._answered else HEAD_START):
             return None
         self._sent = end
         self.sent_bytes += end - at
@@ -135,10 +141,13 @@ class Exchange:
         if offset > len(self._message):
             raise ProtocolBreach(f"offset {offset} of {len(self._message)}")
         self._confirmed = max(self._confirmed, offset)
-        if go_back:
-            if self._sent is None:
-                self.resumed_at = offset
-            self._sent = offset
+        if not go_back:
+            return
+        if self._answered:
+            self._sent = offset  # what we sent after it was lost
+            return
+        self._answered, self.resumed_at = True, offset
+        self._sent = max(offset, self._sent or 0)
 
     def _done(self, xid: int, status: int, rest: bytes) -> Event:
         if status == 0:

@@ -21,7 +21,9 @@ from simulators.phones.exchange import Answer, Delivered, Exchange, Refused
 log = logging.getLogger(__name__)
 
 NAME_PREFIX = "OFFGRID_"
-SERVICE, WRITE, NOTIFY = (UUID.from_16_bits(number) for number in (0xFFF0, 0xFFF1, 0xFFF2))
+SERVICE, WRITE, NOTIFY, GATEWAY_ID = (
+    UUID.from_16_bits(number) for number in (0xFFF0, 0xFFF1, 0xFFF2, 0xFFF4)
+)
 SILENCE_S = 5.0
 GIVE_UP_AFTER = 3  # silences
 PACKETS_AHEAD = 8  # writes without response that the phone's own stack holds
@@ -43,11 +45,15 @@ class Misdeed(Enum):
 
 @dataclass(frozen=True)
 class Traits:
-    """How this phone's stack behaves. ``mtu`` it asks for; 23: it never asks."""
+    """How this phone's stack behaves. ``mtu`` it asks for; 23: it never asks. ``pings``: reads a contact.
+    ``bare``: it writes its messages as they are, without the protocol, to see what the link carries.
+    """
 
     mtu: int = 185
     with_response: bool = False
     timing: RadioTiming = field(default_factory=RadioTiming)
+    pings: int = 0
+    bare: bool = False
 
 
 @dataclass
@@ -61,6 +67,7 @@ class Visit:
     resumed_at: list[int] = field(default_factory=list)
     answer_s: list[float] = field(default_factory=list)
     delivered_s: list[float] = field(default_factory=list)
+    round_trip_s: list[float] = field(default_factory=list)  # of a read: the link's own
 
 
 class Phone:
@@ -92,6 +99,7 @@ class Phone:
         config = DeviceConfiguration(name=f"phone-{number}", address=address)
         self._device = Device(config=config, host=host)
         self._powered = False
+        self._unfinished = b""
         self.cut_after: int | None = (
             None  # message bytes of this visit, after which the phone is out of range
         )
@@ -113,6 +121,8 @@ class Phone:
         try:
             call = await self.dial(gateway)
             try:
+                for _ in range(self.traits.pings):
+                    visit.round_trip_s.append(await call.ping())
                 if misdeed is None:
                     await self._hand_over(call, visit)
                     await asyncio.sleep(stay_s)
@@ -176,6 +186,11 @@ class Phone:
                 await asyncio.sleep(call.retry_after_s)
             visit.messages += 1
             started = asyncio.get_running_loop().time()
+            if self.traits.bare:
+                await _write_bare(call, message)
+                visit.delivered_s.append(asyncio.get_running_loop().time() - started)
+                self._on_answer(b"")
+                continue
             answer = await self._one(call, message, visit, started)
             if answer is None:
                 refused = message
@@ -186,7 +201,8 @@ class Phone:
 
     async def _one(self, call: Call, message: bytes, visit: Visit, started: float) -> bytes | None:
         """One message until its answer, or None when it was refused."""
-        xid = call.exchange.offer(message)
+        xid = call.exchange.offer(message, cut_before=message == self._unfinished)
+        self._unfinished = message
         silences = 0
         while True:
             while (piece := call.exchange.next_piece()) is not None:
@@ -235,7 +251,13 @@ class Gone(Enum):
 class Call:
     """One connection with its service found and FFF2 subscribed."""
 
-    def __init__(self, connection: Connection, traits: Traits, write: CharacteristicProxy[bytes]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        traits: Traits,
+        write: CharacteristicProxy[bytes],
+        read: CharacteristicProxy[bytes],
+    ) -> None:
         self.exchange = Exchange(connection.att_mtu)
         self.events: asyncio.Queue[object] = asyncio.Queue()
         self.refusals: list[int] = []
@@ -243,6 +265,7 @@ class Call:
         self.connection = connection
         self._traits = traits
         self._write = write
+        self._read = read
         self.gone = False
         self.counted = 0
         connection.on(Connection.EVENT_DISCONNECTION, self._disconnected)
@@ -256,10 +279,17 @@ class Call:
         await service.discover_characteristics()
         (write,) = service.get_characteristics_by_uuid(WRITE)
         (notify,) = service.get_characteristics_by_uuid(NOTIFY)
-        call = cls(connection, traits, write)
+        (read,) = service.get_characteristics_by_uuid(GATEWAY_ID)
+        call = cls(connection, traits, write, read)
         await peer.discover_descriptors(notify)
         await peer.subscribe(notify, call._notified)
         return call
+
+    async def ping(self) -> float:
+        """Seconds that a read takes."""
+        started = asyncio.get_running_loop().time()
+        await self._read.read_value()
+        return asyncio.get_running_loop().time() - started
 
     async def write(self, piece: bytes, *, with_response: bool | None = None) -> None:
         """As this phone's stack does; without response it holds a few packets, then makes the app wait."""
@@ -292,6 +322,12 @@ class Call:
         if self._wake is not None:
             self._wake.set()
         self.events.put_nowait(Gone.GONE)
+
+
+async def _write_bare(call: Call, message: bytes) -> None:
+    room = min(call.connection.att_mtu - 3, 495)
+    for at in range(0, len(message), room):
+        await call.write(message[at : at + room], with_response=at + room >= len(message))
 
 
 async def _flood(call: Call, message: bytes) -> None:
