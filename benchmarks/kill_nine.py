@@ -104,10 +104,8 @@ async def kill_often(folder: Path, kills: int, seed: int = 1, every: tuple[int, 
 async def _audit(home: House, load: Load, kills: int, slowest_start_s: float) -> Result:
     async with session() as http:
         watch = Watch(home, http)
-        await watch.look()
-        while watch.gateway_size < len(load.answers.promises) or watch.held[0] != watch.gateway_size:
-            await asyncio.sleep(0.05)
-            await watch.look()
+        promised = len(load.answers.promises)
+        await watch.until(lambda: promised <= watch.gateway_size == watch.held[0])
         snapshots = (await watch.accepted())["snapshots"]
         promises = list(load.answers.verified(home.gateway_key))
         places = {

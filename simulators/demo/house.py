@@ -46,14 +46,16 @@ class House(Site):
 
 
 @asynccontextmanager
-async def site(folder: Path, random: Random, **sections: Mapping[str, object]) -> AsyncIterator[Site]:
+async def site(
+    folder: Path, random: Random, coordinator_database: Path | None = None, **sections: Mapping[str, object]
+) -> AsyncIterator[Site]:
     """Coordinator, keys, registration; `sections` go over those of the configuration. Raises `Failed`."""
     token = secrets.token_urlsafe(24)
     token_file = folder / "token"
     token_file.touch(mode=0o600)
     token_file.write_text(token)
-    database = f"{folder}/coordinator.db"
-    arguments = ("simulators", "coordinator", "--db", database, "--token-file", str(token_file))
+    database = coordinator_database or folder / "coordinator.db"
+    arguments = ("simulators", "coordinator", "--db", str(database), "--token-file", str(token_file))
     async with child("coordinator", arguments, folder) as coordinator:
         ready = await coordinator.said(ws_url=None)
         at = urlsplit(ready["ws_url"])
@@ -104,9 +106,14 @@ async def inhabited(site: Site) -> AsyncIterator[House]:
 
 
 @asynccontextmanager
-async def house(folder: Path, random: Random, **sections: Mapping[str, object]) -> AsyncIterator[House]:
+async def house(
+    folder: Path, random: Random, coordinator_database: Path | None = None, **sections: Mapping[str, object]
+) -> AsyncIterator[House]:
     """All of it, ready for wallets. Raises `Failed`."""
-    async with site(folder, random, **sections) as prepared, inhabited(prepared) as here:
+    async with (
+        site(folder, random, coordinator_database, **sections) as prepared,
+        inhabited(prepared) as here,
+    ):
         yield here
 
 

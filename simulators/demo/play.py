@@ -165,13 +165,9 @@ class Stage:
         self._say(f"the backhaul is back after {self._down_s:.1f} s; {self._watch.backlog} entries wait")
 
     async def _settled(self) -> None:
-        while True:
-            await self._watch.look()
-            size, root = self._watch.held
-            if size == self._watch.gateway_size and root == self._watch.gateway_root:
-                self._say(f"the coordinator has cosigned all {size} entries")
-                return
-            await asyncio.sleep(0.1)
+        watch = self._watch
+        await watch.until(lambda: watch.held == (watch.gateway_size, watch.gateway_root))
+        self._say(f"the coordinator has cosigned all {watch.gateway_size} entries")
 
     async def _prove(self) -> list[bool | None]:
         """A sample of inclusion proofs, by the radio that each content came by."""

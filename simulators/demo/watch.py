@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import aiohttp
@@ -10,6 +11,8 @@ import aiohttp
 from simulators.demo.house import GATEWAY, ORIGIN, House
 
 Document = Mapping[str, Any]
+
+LOOK_EVERY_S = 0.1
 
 
 class Watch:
@@ -28,6 +31,13 @@ class Watch:
             self.counts = await self._get(f"{self._house.api_url}/sim/counts")
         except (aiohttp.ClientError, TimeoutError):
             return  # a process that ended is noticed by who waits for its end
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        """Look again and again, until what was seen makes it true."""
+        await self.look()
+        while not true():
+            await asyncio.sleep(LOOK_EVERY_S)
+            await self.look()
 
     async def accepted(self) -> Document:
         """Everything that the coordinator holds, each with who heard it where."""
