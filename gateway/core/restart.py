@@ -27,6 +27,16 @@ class Outcome(StrEnum):
     STOP = "stop"
 
 
+_GRAVITY = {Outcome.RESTART: 0, Outcome.HALT: 1, Outcome.STOP: 2}
+
+
+def gravest(error: Exception) -> Exception:
+    """The one failure that decides, where a task group brings several."""
+    if not isinstance(error, ExceptionGroup):
+        return error
+    return max(map(gravest, error.exceptions), key=lambda one: _GRAVITY[outcome_of(one)])
+
+
 def outcome_of(error: BaseException) -> Outcome:
     """Class a failure by what can mend it."""
     if isinstance(error, FatalError):

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gateway.errors import CommandError, GatewayError, NeedsPerson
+from gateway.errors import CommandError, FatalError, GatewayError, NeedsPerson
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +33,12 @@ Command = Callable[[Mapping[str, Any]], Awaitable[object]]
 
 
 async def serve(path: Path, commands: Mapping[str, Command]) -> None:
-    """Answer at ``path`` until cancelled. Raises NeedsPerson where the socket cannot be made."""
+    """Answer at ``path`` until cancelled.
+
+    Raises NeedsPerson where the socket cannot be made, and the FatalError that a command ended with.
+    """
     open_connections = 0
+    broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal open_connections
@@ -42,6 +46,9 @@ async def serve(path: Path, commands: Mapping[str, Command]) -> None:
             open_connections += 1
             if open_connections <= MAX_CONNECTIONS:
                 await _converse(reader, writer, commands)
+        except FatalError as error:
+            if not broken.done():
+                broken.set_exception(error)
         except (OSError, TimeoutError) as error:  # the other end left; that is its own affair
             log.debug("control connection lost", extra={"reason": str(error)})
         finally:
@@ -51,7 +58,7 @@ async def serve(path: Path, commands: Mapping[str, Command]) -> None:
     server = await asyncio.start_unix_server(connected, sock=_bound(path), limit=MAX_REQUEST)
     try:
         async with server:
-            await asyncio.Event().wait()
+            await broken
     finally:
         path.unlink(missing_ok=True)  # noqa: ASYNC240 - a directory in memory
 
@@ -100,6 +107,8 @@ async def _answer(line: bytes, commands: Mapping[str, Command]) -> dict[str, obj
             raise CommandError(f"no command {name!r}; known: {', '.join(sorted(commands))}")
         log.info("command", extra={"command": name})
         return {"ok": True, "result": await command(arguments)}
+    except FatalError:
+        raise
     except GatewayError as error:
         return {"ok": False, "error": str(error)}
     except Exception as error:  # a bug in one command: the daemon goes on, the technician is told

@@ -25,16 +25,16 @@ class Hears(Receiver, Protocol):
 
 
 async def take(radio: Hears, submit: Submit) -> None:
-    """Open the radio and answer its frames until cancelled. Raises DriverLost when the radio is gone."""
+    """Open the radio and answer its frames until cancelled.
+
+    Raises DriverLost when the radio is gone, perhaps in a group with what failed beside it.
+    """
     room = asyncio.Semaphore(MAX_SUBMITTED)
-    try:
-        async with radio, asyncio.TaskGroup() as answers:
-            async for frame in radio.frames():
-                await room.acquire()
-                task = answers.create_task(_answer(radio, submit, frame))
-                task.add_done_callback(lambda _: room.release())
-    except* DriverLost as lost:
-        raise DriverLost(str(lost.exceptions[0])) from lost
+    async with radio, asyncio.TaskGroup() as answers:
+        async for frame in radio.frames():
+            await room.acquire()
+            task = answers.create_task(_answer(radio, submit, frame))
+            task.add_done_callback(lambda _: room.release())
     raise DriverLost(f"{type(radio).__name__} ended by itself")
 
 

@@ -13,7 +13,7 @@ from gateway.clock import Clock
 from gateway.core.lora.downlinks import Send
 from gateway.core.lora.link import Event, LoraLink, Message
 from gateway.core.lora.windows import Heard
-from gateway.errors import FatalError
+from gateway.core.restart import gravest
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +54,8 @@ class LoraIntake:
                 async for frame in self._radio.frames():
                     await self._take(frame, tasks)
                 keeper.cancel()
-        except BaseExceptionGroup as group:
-            raise _gravest(group) from None
+        except ExceptionGroup as group:
+            raise gravest(group) from None
 
     async def _take(self, frame: Frame, tasks: asyncio.TaskGroup) -> None:
         now = self._clock.monotonic()
@@ -156,13 +156,3 @@ def _request(send: Send) -> TxRequest:
         priority=int(send.priority),
         timeout_s=TX_TIMEOUT_S,
     )
-
-
-def _gravest(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """What the supervisor is to judge by: a fatal error if there is one, else the first thing that failed."""
-    leaves: list[BaseException] = []
-    groups = [group]
-    while groups:
-        for error in groups.pop().exceptions:
-            groups.append(error) if isinstance(error, BaseExceptionGroup) else leaves.append(error)
-    return next((error for error in leaves if isinstance(error, FatalError)), leaves[0])

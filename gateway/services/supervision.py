@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 from gateway.clock import Clock
-from gateway.core.restart import Outcome, RestartDelay, outcome_of
+from gateway.core.restart import Outcome, RestartDelay, gravest, outcome_of
 from gateway.errors import FatalError, GatewayError
 
 log = logging.getLogger(__name__)
@@ -141,7 +141,7 @@ async def _failure_of(service: Supervised) -> Exception | None:
     except asyncio.CancelledError:  # not by us, who were waiting for it
         return RuntimeError(f"service {service.name} cancelled itself")
     except Exception as error:  # the one place where any failure of a service is caught
-        return error
+        return gravest(error)
     return RuntimeError(f"service {service.name} returned, but a service runs until it is cancelled")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import CommandError, NeedsPerson
+from gateway.errors import CommandError, FatalError, NeedsPerson
 from gateway.services import control
 
 
@@ -28,7 +28,11 @@ async def broken(arguments: Mapping[str, Any]) -> object:
     raise KeyError("a bug")
 
 
-COMMANDS = {"echo": echo, "refuse": refuse, "broken": broken}
+async def fatal(arguments: Mapping[str, Any]) -> object:
+    raise FatalError("store corrupt")
+
+
+COMMANDS = {"echo": echo, "refuse": refuse, "broken": broken, "fatal": fatal}
 
 
 @contextlib.asynccontextmanager
@@ -66,7 +70,7 @@ async def test_a_refusal_says_why_and_a_bug_says_where_to_look(tmp_path: Path) -
             "error": "no leaf 9; the log has 3",
         }
         assert "KeyError" in (await ask(path, b'{"command": "broken"}\n'))["error"]
-        assert "known: broken, echo, refuse" in (await ask(path, b'{"command": "x"}\n'))["error"]
+        assert "known: broken, echo, fatal, refuse" in (await ask(path, b'{"command": "x"}\n'))["error"]
 
 
 @pytest.mark.parametrize(
@@ -108,6 +112,18 @@ async def test_one_who_never_finishes_is_cut_and_too_many_are_not_let_in(
         reader, writer = await asyncio.open_unix_connection(str(path))
         assert await reader.read() == b""
         writer.close()
+
+
+async def test_a_broken_store_seen_by_a_command_ends_the_service_and_so_the_daemon(tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    task = asyncio.create_task(control.serve(path, COMMANDS))
+    while not path.exists():
+        await asyncio.sleep(0)
+    _, writer = await asyncio.open_unix_connection(str(path))
+    writer.write(b'{"command": "fatal"}\n')
+    with pytest.raises(FatalError, match="store corrupt"):
+        await task
+    writer.close()
 
 
 async def test_what_a_crash_left_behind_is_replaced(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.core.http1 import Response
-from gateway.errors import NeedsPerson
+from gateway.errors import FatalError, NeedsPerson
 from gateway.services.http.server import Bounds, Request, Site, serve
 
 Address = tuple[str, int]
@@ -95,6 +95,17 @@ async def test_a_bug_in_one_answer_is_a_500_and_the_next_request_is_served() -> 
         assert b"KeyError" not in answer
         assert status_of(await talk(served, GET % b"/")) == 200
         assert served.counts == [500, 200]
+
+
+async def test_a_broken_store_seen_by_one_answer_ends_the_server_and_so_the_daemon() -> None:
+    async def broken(request: Request) -> Response:
+        raise FatalError("store corrupt")
+
+    served = Served(Bounds())
+    task = asyncio.create_task(serve(replace(served.site, routes={("GET", "/"): broken})))
+    assert status_of(await talk(served, GET % b"/")) == 500
+    with pytest.raises(FatalError, match="store corrupt"):
+        await task
 
 
 async def test_a_head_that_never_ends_is_cut() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from drivers.errors import DriverConfigError, DriverLost
-from gateway.core.restart import LONGEST_DELAY_S, STABLE_S, Outcome, RestartDelay, outcome_of
+from gateway.core.restart import LONGEST_DELAY_S, STABLE_S, Outcome, RestartDelay, gravest, outcome_of
 from gateway.errors import FatalError, NeedsPerson
 from gateway.services.supervision import State, Supervisor
 
@@ -164,6 +164,20 @@ def test_the_delay_doubles_is_bounded_and_starts_over_after_a_stable_minute() ->
     assert seen[0] < 1.0 < seen[1] < 2.0 < seen[2] < 4.0
     assert max(seen) <= LONGEST_DELAY_S
     assert delay.after_failure(ran_s=STABLE_S).failures == 1
+
+
+async def test_a_fatal_failure_in_the_crowd_of_a_task_group_still_stops_everything() -> None:
+    crowd = ExceptionGroup("", [DriverLost("gone"), ExceptionGroup("", [FatalError("store corrupt")])])
+    supervisor = Supervisor(StillClock(), rng=random.Random(1))
+    supervisor.add("radio", failing([crowd], asyncio.Event()))
+    with pytest.raises(FatalError, match="store corrupt"):
+        await supervisor.run()
+
+
+def test_of_several_failures_the_gravest_decides() -> None:
+    lost, person = DriverLost("gone"), NeedsPerson("wrong pin", "mend it")
+    assert gravest(ExceptionGroup("", [lost, ValueError()])) is lost
+    assert gravest(ExceptionGroup("", [ValueError(), ExceptionGroup("", [person]), lost])) is person
 
 
 def test_a_bug_counts_as_transient() -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from gateway.core.http1 import CONTINUE, END_OF_HEAD, MAX_HEAD, Head, HttpError, Response, parse_head
-from gateway.errors import NeedsPerson
+from gateway.errors import FatalError, NeedsPerson
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,8 @@ class Site:
 async def serve(site: Site) -> None:
     """Serve until cancelled, then finish what runs.
 
-    Raises NeedsPerson where the port is taken or forbidden, and OSError where the address is not up yet.
+    Raises the FatalError that an answer ended with, NeedsPerson where the port is taken or forbidden, and
+    OSError where the address is not up yet.
     """
     server = _Server(site)
     listener = await _listen(site, server)
@@ -104,7 +105,7 @@ async def serve(site: Site) -> None:
     log.info("listening", extra={"server": site.name, "address": f"{host}:{port}"})
     site.opened(host, port)
     try:
-        await asyncio.Event().wait()
+        await server.broken
     finally:
         listener.close()
         await server.drain()
@@ -137,6 +138,7 @@ class _Server:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._connections: set[_Connection] = set()
+        self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """What asyncio runs, as a task, for each connection."""
@@ -217,6 +219,10 @@ class _Server:
             return _failure(HttpError(HTTPStatus.REQUEST_TIMEOUT, "too slow"))
         except (ConnectionError, asyncio.IncompleteReadError):  # told to the counter: nobody is there
             return _failure(HttpError(HTTPStatus.BAD_REQUEST, "the request ended early"))
+        except FatalError as error:
+            if not self.broken.done():
+                self.broken.set_exception(error)
+            return _failure(HttpError(HTTPStatus.INTERNAL_SERVER_ERROR, "the gateway stops"))
         except Exception:  # a bug in one answer: said loudly, counted as 500, and the server goes on
             log.exception("a request failed", extra={"method": request.head.method})
             return _failure(HttpError(HTTPStatus.INTERNAL_SERVER_ERROR, "failed"))
