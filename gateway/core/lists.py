@@ -16,6 +16,9 @@ from collections.abc import Iterator, Sequence
 MAX_CHAIN = 64
 """Longest chain of differences; a list that names no base has depth 1."""
 
+MAX_LIST = 1 << 20
+"""Most places of one list."""
+
 Place = int | bytes
 
 _COPY, _NEW, _ORD, _RAW = range(4)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.core.conflict import MAX_CANDIDATES, key_number
-from gateway.core.lists import MAX_CHAIN, Place, continuation, difference
+from gateway.core.lists import MAX_CHAIN, MAX_LIST, Place, continuation, difference
 from gateway.core.refusal import Refusal, Refused
 from gateway.core.submission import (
     Appended,
@@ -18,6 +18,7 @@ from gateway.core.submission import (
     SnapshotDraft,
     Submission,
 )
+from gateway.core.sync.messages import MAX_ENTRY_BYTES, MAX_ENTRY_OBJECTS
 from gateway.core.wallet.objects import DeviceKeyObject, Kind, encode_object, object_hash
 from gateway.model import EntryKind
 from gateway.store.connection import Connection
@@ -28,6 +29,8 @@ from gateway.store.listbook import HeldList, ListBook
 from gateway.store.lookup import ObjectRow
 from gateway.store.spends import SpendKey
 from gateway.store.waiting import RECEIPT_NONCE, count_waiting
+
+_KEY_OBJECT_BYTES = 36
 
 Fresh = dict[bytes, list[ObjectRow]]
 """Objects logged since the submission's facts were read."""
@@ -45,6 +48,15 @@ class _Plan:
     rises: bool = False  # held, and its signature verifies only now
     raised_receipt: HeldObject | None = None  # likewise
     refusal: Refused | None = None
+
+
+@dataclass(slots=True)
+class _Listed:
+    """How a list is kept: the base that is named, the ops, how many places are bare identities."""
+
+    base: HeldList | None
+    ops: bytes
+    raws: int
 
 
 class Admission:
@@ -69,9 +81,11 @@ class Admission:
         group.spends.load([item.spend.key for item in items if item.spend and _rises(item)], unheard)
         plans = self._plan_all(group, items, fresh, loose=submission.snapshot is None)
         held = self._held_header(group, submission, fresh)
-        leaf = self._stage(
-            group, submission, plans, is_snapshot=submission.snapshot is not None and held is None
-        )
+        listed = None
+        if submission.snapshot is not None and held is None:
+            listed = self._list(submission, submission.snapshot, plans, group.state.next_ordinal)
+        _require_fits(submission, plans, listed)
+        leaf = self._stage(group, submission, plans, listed)
         return Appended(self._contents(group, submission, plans, held), leaf)
 
     def _held_header(self, group: Group, submission: Submission, fresh: Fresh) -> HeldPlace | None:
@@ -96,25 +110,36 @@ class Admission:
             plans.append(plan)
         return plans
 
+    def _list(
+        self, submission: Submission, draft: SnapshotDraft, plans: Sequence[_Plan], first: int
+    ) -> _Listed:
+        """How the list will be kept; ``first`` stands for every ordinal that its new objects will get."""
+        places = _places(submission, [first if plan.transaction else plan.place for plan in plans])
+        raws = sum(isinstance(place, bytes) for place in places)
+        row = self._keys.find(submission.key)
+        base = self._base(row.id, draft) if row is not None and row.logged else None
+        if draft.base is not None and base is not None:
+            raws += base.raws
+        base, ops = self._difference(draft, places, base, first)
+        return _Listed(base, ops, raws)
+
     # Staging: the group grows.
 
     def _stage(
-        self, group: Group, submission: Submission, plans: Sequence[_Plan], *, is_snapshot: bool
+        self, group: Group, submission: Submission, plans: Sequence[_Plan], listed: _Listed | None
     ) -> int | None:
         self._prove(group, submission)
         first, leaf = group.state.next_ordinal, group.size
-        objects = self._head_objects(group, submission, plans, is_snapshot=is_snapshot)
+        objects = self._head_objects(group, submission, plans, is_snapshot=listed is not None)
         for plan in plans:
             _stage_item(group, plan, objects, first)
         if objects:
-            kind = EntryKind.SNAPSHOT if is_snapshot else EntryKind.TRANSACTIONS
+            kind = EntryKind.TRANSACTIONS if listed is None else EntryKind.SNAPSHOT
             group.log(kind, submission.radio, submission.stamp, objects)
         for plan in plans:
             self._stage_standing(group, plan, leaf)
-        if submission.snapshot is not None and is_snapshot:
-            key_is_new = objects[1:2] != [] and objects[1][0] == Kind.KEY
-            base = None if key_is_new else self._base(submission.key, submission.snapshot)
-            self._stage_list(group, submission, submission.snapshot, plans, base, first)
+        if submission.snapshot is not None and listed is not None:
+            self._stage_list(group, submission, submission.snapshot, plans, listed)
         return leaf if objects else None
 
     def _prove(self, group: Group, submission: Submission) -> None:
@@ -152,11 +177,11 @@ class Admission:
         if plan.raised_receipt is not None and item.receipt is not None:
             _raise(group, plan.raised_receipt, Kind.RECEIPT, item.receipt, None)
 
-    def _base(self, key: bytes, draft: SnapshotDraft) -> HeldList | None:
+    def _base(self, key_id: int, draft: SnapshotDraft) -> HeldList | None:
         """The list that the upload builds on, or the one that this whole list is likely to resemble."""
         if draft.base is not None:
             return self._lists.held(draft.base.index)
-        return self._lists.newest(self._keys.id_of(key))
+        return self._lists.newest(key_id)
 
     def _stage_list(
         self,
@@ -164,23 +189,16 @@ class Admission:
         submission: Submission,
         draft: SnapshotDraft,
         plans: Sequence[_Plan],
-        base: HeldList | None,
-        first: int,
+        listed: _Listed,
     ) -> None:
-        key_id, leaf = self._keys.id_of(submission.key), group.size - 1
-        rest = iter(plans)
-        places = [item if isinstance(item, int) else next(rest).place for item in submission.items]
-        raws = sum(isinstance(place, bytes) for place in places)
-        if draft.base is not None and base is not None:
-            raws += base.raws
-        base, ops = self._difference(draft, places, base, first)
-        held = HeldList(leaf, 1 if base is None else base.depth + 1, raws)
+        key_id, leaf, base = self._keys.id_of(submission.key), group.size - 1, listed.base
+        held = HeldList(leaf, 1 if base is None else base.depth + 1, listed.raws)
         if draft.base is None:
-            self._lists.stage(key_id, held, places)
+            self._lists.stage(key_id, held, _places(submission, [plan.place for plan in plans]))
         trees = draft.wallet.to_bytes(), draft.identities.to_bytes()
         base_leaf = None if base is None else base.leaf
         size = draft.count, draft.root, draft.timestamp_ms
-        group.lists.append((leaf, key_id, *size, held.depth, base_leaf, raws, ops, *trees))
+        group.lists.append((leaf, key_id, *size, held.depth, base_leaf, listed.raws, listed.ops, *trees))
 
     def _difference(
         self, draft: SnapshotDraft, places: list[Place], base: HeldList | None, first: int
@@ -283,6 +301,26 @@ def _plan_receipt(plan: _Plan, receipt: EncodedObject, fresh: Fresh, bounds: _Bo
         plan.raised_receipt = held if verified and held.state != ObjectState.VERIFIED else None
     elif item.receipt_held is None and (verified or bounds.take_unproven_receipt(len(receipt.body))):
         plan.receipt = receipt
+
+
+def _places(submission: Submission, of_items: Sequence[Place]) -> list[Place]:
+    """The places of what was sent, those of its full items being ``of_items``."""
+    rest = iter(of_items)
+    return [item if isinstance(item, int) else next(rest) for item in submission.items]
+
+
+def _require_fits(submission: Submission, plans: Sequence[_Plan], listed: _Listed | None) -> None:
+    """Raises Refused for what could never be synced: more than one entry, or one list, may hold."""
+    new = [new for plan in plans for new in (plan.transaction, plan.receipt) if new is not None]
+    size = sum([len(one.body) for one in new]) + _KEY_OBJECT_BYTES
+    if submission.snapshot is not None and listed is not None:
+        size += len(submission.snapshot.header.body) + len(listed.ops)
+        if submission.snapshot.count > MAX_LIST:
+            raise Refused(Refusal.TOO_LARGE, f"a ledger of at most {MAX_LIST} transactions is taken")
+    if size > MAX_ENTRY_BYTES or len(new) + 2 > MAX_ENTRY_OBJECTS:
+        raise Refused(
+            Refusal.TOO_LARGE, f"{size} new bytes at once, at most {MAX_ENTRY_BYTES}; send in parts"
+        )
 
 
 def _stage_item(group: Group, plan: _Plan, objects: list[NewObject], first: int) -> None:

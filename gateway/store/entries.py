@@ -31,15 +31,19 @@ def leaf_hashes(connection: Connection, begin: int, end: int) -> list[bytes]:
 
 
 def read_logged(connection: Connection, start: int, max_entries: int, max_bytes: int) -> list[LoggedEntry]:
-    """Entries from ``start`` with their objects; at least one, if there is one, else within both bounds."""
+    """Entries from ``start`` with their objects; at least one, if there is one, else within both bounds.
+
+    ``max_bytes`` is of bodies and list differences together.
+    """
     entries: list[LoggedEntry] = []
     size = 0
     for leaf, (entry, first) in enumerate(_rows(connection, start, start + max_entries), start=start):
         pack = read_pack(connection, leaf)
-        size += 0 if pack is None else len(pack)
+        logged = _logged(connection, leaf, entry, first, pack)
+        size += (0 if pack is None else len(pack)) + (0 if logged.list is None else len(logged.list.ops))
         if entries and size > max_bytes:
             break
-        entries.append(_logged(connection, leaf, entry, first, pack))
+        entries.append(logged)
     return entries
 
 

@@ -168,8 +168,8 @@ class VerifiedLog:
         held = self._authority.store.bodies(hashes)
         batch.missing = [at for at, one in enumerate(hashes) if one not in held and one not in batch.sent]
         if batch.missing:
-            bits = [at in set(batch.missing) for at in range(len(hashes))]
-            return [wire.MISSING, batch.start, wire.bits(bits)]
+            missing = set(batch.missing)
+            return [wire.MISSING, batch.start, wire.bits([at in missing for at in range(len(hashes))])]
         self._check_claims(batch, leaves)
         self._apply(batch, held, by_entry, leaves)
         self._batches.popleft()

@@ -20,6 +20,8 @@ MAX_FETCH = 256
 MAX_ENTRY_BYTES = 7 << 19
 """What one entry may bring, its new objects and its list difference together: 3.5 MiB. The most that ENTRIES
 carries even if nothing of it can be compressed; whoever logs more can never sync it."""
+MAX_ENTRY_OBJECTS = 1 << 16
+"""New objects of one entry: twice as many hashes still fit one HASHES."""
 
 SHORT_ID_BYTES = 8
 HASH_BYTES = 32
