@@ -48,10 +48,11 @@ class TooLate(Exception):
 class Concentrator:
     """The chip and what is known of it. Used from one event loop; ``now_us`` is its counter, widened."""
 
-    def __init__(self, settings: Settings, firmware: Firmware, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock) -> None:
         self.clock_hz = settings.clock_hz
         self.calibration: Calibration | None = None
-        self._settings, self._firmware, self._clock = settings, firmware, clock
+        self._settings, self._clock = settings, clock
+        self._firmware: Firmware | None = None
         self._registers = Registers()
         self._counter = LinearCounter()
         self._anchor = (0.0, 0)  # monotonic s and counter, read together; 0 = 0
@@ -59,11 +60,15 @@ class Concentrator:
         self._line: OutputLine | None = None
 
     async def open(self) -> None:
-        """Take the pins, reset, start. Raises :class:`DriverConfigError` or :class:`DriverLost`."""
+        """Take the pins. Raises :class:`DriverConfigError` or :class:`DriverLost`."""
         settings = self._settings
+        self._bus = Bus(await asyncio.to_thread(open_spi, settings.spi, self.clock_hz), self._clock)
         if settings.reset != "none":
             self._line = await asyncio.to_thread(open_output, settings.reset)
-        self._bus = Bus(await asyncio.to_thread(open_spi, settings.spi, self.clock_hz), self._clock)
+
+    async def start(self, firmware: Firmware) -> None:
+        """Reset and set up. Raises :class:`DriverLost`."""
+        self._firmware = firmware
         await self.restart(hard=True)
 
     async def close(self) -> None:
@@ -117,13 +122,15 @@ class Concentrator:
         ) from failure
 
     def _start(self) -> Steps[Calibration]:
-        settings = self._settings
+        settings, firmware = self._settings, self._firmware
+        if firmware is None:
+            raise StartFailure("firmware", "no firmware was given")
         yield from health.wire_test(self._registers)
         calibration = yield from sequence.start(
-            self._registers, settings.board, self._firmware, public=settings.public
+            self._registers, settings.board, firmware, public=settings.public
         )
         if not (yield from health.configured(self._registers, settings.board)):
-            raise StartFailure("spi", "channel registers read back wrong after the start: noisy SPI")
+            raise StartFailure("spi", "modem registers read back wrong after the start: noisy SPI")
         return calibration
 
     # -- while it runs

@@ -24,6 +24,7 @@ from drivers.base import Clock, DriverStats, Frame, LoraUplink, TxReceipt, TxReq
 from drivers.errors import DriverLost, TransmitRefused
 from drivers.lora_sx1301.airtime import fsk_airtime_us, lora_airtime_us
 from drivers.lora_sx1301.concentrator import Concentrator
+from drivers.lora_sx1301.firmware import Firmware
 from drivers.lora_sx1301.images import load_firmware
 from drivers.lora_sx1301.receive import Crc, FifoGarbled, Packet, Reception, correct
 from drivers.lora_sx1301.settings import parse_settings
@@ -76,12 +77,10 @@ class Sx1301Driver:
     # -- life
 
     async def __aenter__(self) -> Self:
-        firmware = await asyncio.to_thread(
-            load_firmware, self._settings.firmware, self._settings.firmware_sha256
-        )
-        self._concentrator = Concentrator(self._settings, firmware, self._clock)
+        self._concentrator = Concentrator(self._settings, self._clock)
         try:
             await self._concentrator.open()
+            await self._concentrator.start(await self._load_firmware())
         except BaseException:
             await self._concentrator.close()
             raise
@@ -107,6 +106,10 @@ class Sx1301Driver:
         await self._stop_sending("the driver was closed")
         if self._concentrator is not None:
             await self._concentrator.close()
+
+    async def _load_firmware(self) -> Firmware:
+        settings = self._settings
+        return await asyncio.to_thread(load_firmware, settings.firmware, settings.firmware_sha256)
 
     def _describe(self, concentrator: Concentrator) -> str:
         board = self._settings.board
@@ -336,12 +339,12 @@ class Sx1301Driver:
             gauges["spi_hz"] = float(self._concentrator.clock_hz)
             gauges |= self._airtime_gauges(self._concentrator.now_us)
         for row in self._tally.rows():
-            place = f"{{channel={row.if_chain},sf={row.spreading_factor}}}"
+            place = f"channel_{row.if_chain}_sf{row.spreading_factor}"
             gauges |= {
-                f"channel_frames{place}": float(row.frames),
-                f"channel_crc_errors{place}": float(row.crc_errors),
-                f"channel_rssi_dbm{place}": row.rssi_dbm,
-                f"channel_snr_db{place}": row.snr_db,
+                f"{place}_frames": float(row.frames),
+                f"{place}_crc_errors": float(row.crc_errors),
+                f"{place}_rssi_dbm": row.rssi_dbm,
+                f"{place}_snr_db": row.snr_db,
             }
         return gauges
 
@@ -349,6 +352,6 @@ class Sx1301Driver:
         usage = {} if self._transmitter.ledger is None else self._transmitter.ledger.usage(now_us)
         gauges: dict[str, float] = {}
         for band, (used_us, limit_us) in usage.items():
-            gauges[f"airtime_used_s{{sub_band={band}}}"] = used_us / 1e6
-            gauges[f"airtime_left_s{{sub_band={band}}}"] = max(0, limit_us - used_us) / 1e6
+            gauges[f"sub_band_{band}_airtime_used_s"] = used_us / 1e6
+            gauges[f"sub_band_{band}_airtime_left_s"] = max(0, limit_us - used_us) / 1e6
         return gauges

@@ -92,7 +92,7 @@ class AirtimeLedger:
             left_ms = max(0, hour.limit_us - hour.used_us(asked.end_us)) / 1e3
             raise TransmitRefused(
                 "duty_cycle",
-                f"{asked_ms:.0f} ms asked in the sub-band at {claim.band.name} MHz, "
+                f"{asked_ms:.0f} ms asked in the sub-band at {claim.band.name} kHz, "
                 f"{left_ms:.0f} ms left in this hour",
             )
         dwell = self._dwell(claim)

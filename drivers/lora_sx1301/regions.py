@@ -25,8 +25,8 @@ class SubBand:
 
     @property
     def name(self) -> str:
-        """Its lower edge in MHz, as metrics call it."""
-        return f"{self.low_hz / 1e6:.1f}"
+        """Its lower edge in kHz, as metrics call it."""
+        return str(self.low_hz // 1000)
 
     def holds(self, frequency_hz: int, bandwidth_hz: int) -> bool:
         """Whether the whole signal lies inside."""

@@ -20,6 +20,7 @@ from drivers.lora_sx1301.steps import Steps, Wait
 VERSION = 103
 ARB_VERSION, AGC_VERSION = 1, 4
 PPM_OFFSET = 0x60
+ALL_FACTORS = 0x7E  # bit 1 is SF7, bit 6 SF12
 FSK_SYNC_WORD = 0xC194C1
 MAX_GAINS = 16
 
@@ -127,7 +128,7 @@ def _set_channels(registers: Registers, board: Board) -> Steps[None]:
     for n, channel in enumerate(board.multi):
         yield from registers.write(reg.IF_FREQ[n], intermediate_frequency(channel.offset_hz))
     for field in reg.CORRELATOR_EN:
-        yield from registers.write(field, 0x7E)  # SF7 to SF12
+        yield from registers.write(field, ALL_FACTORS)
     yield from registers.write(reg.PPM_OFFSET, PPM_OFFSET)
     yield from registers.write(reg.MULTI_MODEM_EN, 1)
     if board.standard is not None:

@@ -28,7 +28,7 @@ class Vitals:
     version: int
     agc_status: int
     counter_us: int
-    configured: bool  # the channel registers read back as written
+    configured: bool  # the modem registers read back as written
 
 
 def judge(before: Vitals | None, now: Vitals) -> str | None:
@@ -38,7 +38,7 @@ def judge(before: Vitals | None, now: Vitals) -> str | None:
     if now.agc_status in AGC_DEAD:
         return f"gain control status 0x{now.agc_status:02x}: it hangs or the chip was reset"
     if not now.configured:
-        return "channel registers lost their values: the chip was reset behind our back"
+        return "modem registers lost their values: the chip was reset behind our back"
     return None if before is None else _judge_counter(before, now)
 
 

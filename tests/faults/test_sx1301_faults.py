@@ -101,7 +101,7 @@ async def test_nobody_listening_is_told_from_a_chip_that_does_not_answer(rig: Ri
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"address": "spidev:9.9", "reset": "none"}, "python -m simulators.concentrator"),
+        ({"address": "spidev:9.9", "firmware": "/nowhere"}, "python -m simulators.concentrator"),
         ({"address": "spidev:x", "reset": "none"}, "is not BUS.CHIP"),
         ({"address": "tcp:x", "reset": "none"}, "SPI address 'tcp:x' is not known"),
         ({"reset": "gpio:17"}, "GPIO 17|no GPIO chip"),
@@ -244,7 +244,7 @@ async def test_frames_already_read_outlive_a_reset_and_what_waits_to_be_sent_is_
         assert caught.value.reason == "no_route"
         await until(rig, lambda: "last reset" in radio.stats().note)
         assert (await anext(radio.frames())).payload == b"kept"
-        assert radio.stats().gauges["airtime_used_s{sub_band=869.4}"] == 0
+        assert radio.stats().gauges["sub_band_869400_airtime_used_s"] == 0
 
 
 async def test_the_counters_line_goes_on_over_a_reset(rig: Rig) -> None:
