@@ -56,10 +56,7 @@ class Rescue:
         if not await self._may_reset_now():
             raise DriverLost("the modem does not answer, and was reset a moment ago")
         log.warning("modem does not answer: restarting it by CFUN", extra={"radio": self._name})
-        try:
-            await session.ask("AT+CFUN=1,1", self._settings.answer_s)
-        except Unanswered:
-            pass  # it may have heard it all the same
+        await session.shout("AT+CFUN=1,1")
         if await self._comes_back(session):
             return
         if self._settings.power_pin:

@@ -85,6 +85,12 @@ class Session:
             finally:
                 self._prompt = self._reply = None
 
+    async def shout(self, command: str) -> None:
+        """Write a command to a modem that does not answer, and expect none."""
+        async with self._turn:
+            self._out_of_step = True
+            await self._port.write(self._engine.escape() + b"\r" + command.encode() + b"\r")
+
     async def resync(self) -> None:
         """Find back to command and reply. Raises :class:`Unanswered` when there is nobody."""
         async with self._turn:

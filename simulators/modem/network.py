@@ -54,6 +54,7 @@ class Network:
         self.lost = 0
         self.now = now
         self._random = Random(seed)
+        self._known: set[str] = set()  # those out of reach now are waited for
         self._subscribers: dict[str, Subscriber] = {}
         self._waiting: dict[str, deque[bytes]] = {}
         self._under_way: set[asyncio.TimerHandle] = set()
@@ -61,6 +62,7 @@ class Network:
 
     def attach(self, number: str, subscriber: Subscriber) -> None:
         """Give a number to someone, and what waited for it."""
+        self._known.add(number)
         self._subscribers[number] = subscriber
         self.retry(number)
 
@@ -115,7 +117,7 @@ class Network:
         self._under_way.add(handle)
 
     def _deliver(self, sender: str, message: Submission, sent: datetime, first: bool) -> None:
-        known = message.destination in self._subscribers or message.destination in self._waiting
+        known = message.destination in self._known
         if known:
             self._hand_over(message.destination, write_deliver(sender, message, sent))
         if message.report and first:
