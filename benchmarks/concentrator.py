@@ -92,7 +92,7 @@ def model(folder: Path) -> Iterator[str]:
     """A simulated concentrator in its own process; its address."""
     path = str(folder / "sx1301.sock")
     command = [sys.executable, "-m", "simulators.concentrator", "--socket", path, "--firmware", str(folder)]
-    process = subprocess.Popen(command)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         while not Path(path + ".ctl").exists():
             time.sleep(0.05)
