@@ -4,7 +4,7 @@
 
 Daemon and coordinator are processes of their own, all on one machine; an upload has 11 signatures. The limits
 are multiples of (median fsync + 11 verifications), both measured in the same run and on the same disk. The
-coordinator, which is elsewhere in the field, keeps its database in memory where the machine has such a folder.
+coordinator, which is elsewhere in the field, keeps its database in memory if it can.
 """
 
 from __future__ import annotations
