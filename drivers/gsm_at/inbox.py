@@ -20,6 +20,7 @@ from drivers.gsm_at import answers
 from drivers.gsm_at.answers import Slot, Storage
 from drivers.gsm_at.bringup import SLOW_S
 from drivers.gsm_at.disk import Disk
+from drivers.gsm_at.engine import Reply
 from drivers.gsm_at.octets import PduError
 from drivers.gsm_at.pdu import Deliver, StatusReport, decode_incoming
 from drivers.gsm_at.reassembly import Joined, Part, Reassembly
@@ -115,11 +116,10 @@ class Inbox:
         while self._arrivals:
             storage, index = next(iter(self._arrivals))
             del self._arrivals[storage, index]
-            if await self._select(session, storage):
-                reply = await session.ask(f"AT+CMGR={index}", SLOW_S)
-                slot = answers.read_message(reply.lines, index)
-                if slot is not None:
-                    await self._take(session, storage, slot)
+            reply = await self._in_storage(session, storage, f"+CMGR={index}")
+            slot = answers.read_message(reply.lines, index)
+            if slot is not None:
+                await self._take(session, storage, slot)
         await self._delete_settled(session)
 
     async def sweep(self, session: Session, storages: tuple[str, ...]) -> None:
@@ -127,21 +127,21 @@ class Inbox:
         for outstanding in self._outstanding.values():
             self._offer(outstanding)
         for storage in storages:
-            fill = await self._select(session, storage)
-            if fill is not None and fill.used:
-                reply = await session.ask("AT+CMGL=4", SLOW_S)
-                for slot in answers.listed(reply.lines):
-                    if slot.kind in RECEIVED:
-                        await self._take(session, storage, slot)
+            reply = await self._in_storage(session, storage, "+CMGL=4")
+            for slot in answers.listed(reply.lines):
+                if slot.kind in RECEIVED:
+                    await self._take(session, storage, slot)
         await self._delete_settled(session)
         await self._forget(self._reassembly.expire(self._clock.unix_ns() / 1e9))
 
-    async def _select(self, session: Session, storage: str) -> Storage | None:
-        reply = await session.ask(f'AT+CPMS="{storage}"', SLOW_S)
-        fill = answers.storage_fill(reply.lines) if reply.ok else None
+    async def _in_storage(self, session: Session, storage: str, command: str) -> Reply:
+        """Choose the storage and act on it in one line: a modem that restarts in between chooses another,
+        and the slot of that number there is somebody else's message."""
+        reply = await session.ask(f'AT+CPMS="{storage}";{command}', SLOW_S)
+        fill = answers.storage_fill(reply.lines)
         if fill is not None:
             self.fill[storage] = fill
-        return fill
+        return reply
 
     async def _take(self, session: Session, storage: str, slot: Slot) -> None:
         """One slot, whatever it holds; what cannot be read is set aside and does not stop the others."""
@@ -241,8 +241,7 @@ class Inbox:
         for key in [key for key in self._outstanding if key in self._settled]:
             outstanding = self._outstanding[key]
             for storage, index in list(outstanding.places):
-                if await self._select(session, storage) is not None:
-                    await self._delete(session, storage, index)
+                await self._delete(session, storage, index)
             for name in outstanding.parts:
                 await self._disk.remove(PARTS, name)
                 self._stored.pop(name, None)
@@ -251,7 +250,7 @@ class Inbox:
 
     async def _delete(self, session: Session, storage: str, index: int) -> None:
         """A slot that cannot be emptied now is met again by the next sweep, and known."""
-        reply = await session.ask(f"AT+CMGD={index}", SLOW_S)
+        reply = await self._in_storage(session, storage, f"+CMGD={index}")
         if not reply.ok:
             self.frames["delete_refused"] += 1
             log.debug("slot not deleted", extra={"radio": self._name, "storage": storage, "slot": index})

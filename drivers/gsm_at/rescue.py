@@ -25,18 +25,15 @@ AT_INTERFACES = {"SimTech": 2, "SIMCOM": 2, "Quectel": 2, "HUAWEI": 2, "Sierra":
 
 
 def in_order(paths: Sequence[str], interface: int | None) -> list[str]:
-    """Ports to try, the likeliest first; with ``interface`` only those of that number."""
+    """Ports to try: those of that ``interface``, else what is known of their makers, else all."""
     if interface is not None:
         return [path for path in paths if interface_of(path) == interface]
-    return sorted(paths, key=lambda path: (_unlikely(path), path))
+    return [path for path in paths if _is_at_port(path)] or list(paths)
 
 
-def _unlikely(path: str) -> int:
-    number = interface_of(path)
+def _is_at_port(path: str) -> bool:
     wanted = next((at for maker, at in AT_INTERFACES.items() if maker.lower() in path.lower()), None)
-    if number is None or wanted is None:
-        return 1
-    return 0 if number == wanted else 2
+    return wanted is not None and interface_of(path) == wanted
 
 
 class Rescue:

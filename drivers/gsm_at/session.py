@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 # What modems say when they have just started, or are about to stop: nothing pending will be answered.
 RESTARTS = ("RDY", "+CFUN: 1", "START", "NORMAL POWER DOWN", "POWERED DOWN", "UNDER-VOLTAGE POWER DOWN")
-RESYNC_TRIES = 3
+RESYNC_TRIES, RESYNC_S = 3, 2.0
 QUIET_S = 0.1
 
 
@@ -110,7 +110,7 @@ class Session:
         for _ in range(RESYNC_TRIES):
             await asyncio.sleep(QUIET_S)
             try:
-                reply = await self._exchange("AT+CSQ", min(self._timeout_s, 3.0))
+                reply = await self._exchange("AT+CSQ", min(self._timeout_s, RESYNC_S))
             except Unanswered:
                 continue
             if any(line.startswith("+CSQ:") for line in reply.lines):

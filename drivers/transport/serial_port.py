@@ -62,7 +62,7 @@ def holders(path: str) -> list[tuple[int, str]]:
 
 def _has_open(process: str, device: str) -> bool:
     try:
-        return any(os.path.realpath(link.path) == device for link in os.scandir(f"{process}/fd"))
+        return any(os.path.realpath(f"{process}/fd/{link}") == device for link in os.listdir(f"{process}/fd"))
     except OSError:
         return False  # gone, or another user's
 

@@ -22,7 +22,7 @@ class Faults:
     urc_in_reply: str = ""  # said inside every reply that has information lines
     late_s: float = 0.0  # every answer comes so late
     delete_fails: int = 0  # AT+CMGD answers an error
-    reset_at: dict[str, int] = field(default_factory=dict)  # brown-out at the nth such command from now
+    reset_at: dict[str, int] = field(default_factory=dict)  # brown-out at the nth command with this in it
 
     def set(self, name: str, value: Any) -> None:
         """Set one by name; KeyError for an unknown name."""
@@ -40,7 +40,7 @@ class Faults:
     def resets(self, command: str) -> bool:
         """Is this the command at which the supply breaks down?"""
         for prefix, left in list(self.reset_at.items()):
-            if command.upper().startswith(prefix):
+            if prefix.removeprefix("AT") in command.upper():
                 self.reset_at[prefix] = left - 1
                 if left <= 1:
                     del self.reset_at[prefix]

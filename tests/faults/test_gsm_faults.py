@@ -103,7 +103,7 @@ async def test_a_brown_out_while_receiving_loses_and_doubles_nothing(bench: Benc
     async with GatewayLog(bench) as gateway:
         await gateway.opened.wait()
         bench.modem.faults.reset_at = {when: 1}
-        messages = ["short", LONG, "中兴" * 100, BINARY]
+        messages: list[str | bytes] = ["short", LONG, "中兴" * 100, BINARY]
         for message in messages:
             bench.phone.send(GATEWAY, message)
         await gateway.holds(messages)
@@ -144,7 +144,11 @@ async def test_a_restart_that_nobody_announced_is_noticed(bench: Bench) -> None:
 @pytest.mark.parametrize("cure", ["cfun", "power"])
 async def test_a_dead_but_open_port_is_revived_step_by_step(bench: Bench, cure: str) -> None:
     async with PowerPin(bench.modem, bench.directory / "pin") as pin:
-        settings = {"may_reset_bearer": True, "power_pin": f"unix:{pin.path}", "restart_s": 2.0}
+        settings: dict[str, Any] = {
+            "may_reset_bearer": True,
+            "power_pin": f"unix:{pin.path}",
+            "restart_s": 2.0,
+        }
         async with GatewayLog(bench, **settings) as gateway:
             await gateway.opened.wait()
             bench.phone.send(GATEWAY, "before")
@@ -168,7 +172,12 @@ async def test_nothing_drops_the_bearer_without_leave(bench: Bench) -> None:
 
 @pytest.mark.parametrize("profile", ["EC25"])
 async def test_resets_are_rare_even_across_restarts_of_ours(bench: Bench) -> None:
-    settings = {"answer_s": 0.1, "restart_s": 0.5, "may_reset_bearer": True, "reset_interval_s": 600}
+    settings: dict[str, Any] = {
+        "answer_s": 0.1,
+        "restart_s": 0.5,
+        "may_reset_bearer": True,
+        "reset_interval_s": 600,
+    }
     bench.modem.faults.hang = "never"
     for words in ("not even after a restart", "a moment ago", "a moment ago"):
         with pytest.raises(DriverLost, match=words):
@@ -359,7 +368,7 @@ async def test_the_network_being_out_of_order_costs_no_attempt_and_no_money(benc
 
 
 async def test_the_daily_budget_is_kept_across_restarts_and_its_reserve_is_for_answers(bench: Bench) -> None:
-    settings = {"per_day": 4, "per_day_reserve": 1}
+    settings: dict[str, Any] = {"per_day": 4, "per_day_reserve": 1}
     async with bench.driver(**settings) as driver:
         for number in range(3):
             assert (await driver.transmit(to_phone(f"{number}"))).confirmed
