@@ -11,12 +11,13 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from daemon_rig import Daemon, House, command, house, origin_of, upload_of, wallet_rows
+from daemon_rig import REPOSITORY, Daemon, House, command, house, origin_of, upload_of, wallet_rows
 
 GOOD = [row for row in wallet_rows() if row["expect"]["accept"]]
 PLENTY = {"device": {"messages_per_minute": 1000}}
@@ -304,6 +305,27 @@ async def test_promtool_has_nothing_to_say_about_the_real_page(tmp_path: Path) -
             check=False,
         )
         assert (judged.returncode, judged.stdout, judged.stderr) == (0, b"", b"")
+
+
+def test_the_daemon_imports_nothing_heavy_that_it_does_not_use() -> None:
+    modules = (
+        "gateway.app.plan, gateway.services.http.pages, gateway.services.http.uploads, drivers.lora_gwmp"
+    )
+    heavy = (
+        "aiohttp",
+        "bumble",
+        "cryptography",
+        "obstore",
+        "requests",
+        "serial",
+        "simulators",
+        "sqlite_utils",
+    )
+    code = f"import sys, {modules}; print(*sorted(set({heavy}) & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
 
 
 async def test_help_lists_every_command() -> None:
