@@ -83,7 +83,8 @@ class Recorder:
         self._sign = sign
         self._now = now
         self._monotonic = monotonic
-        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._asking: list[_Flight] = []
+        self._jobs: queue.SimpleQueue[tuple[_Flight, Facts] | None] = queue.SimpleQueue()
         self._threads = [
             threading.Thread(target=self._verify, name=f"verify-{number}", daemon=True)
             for number in range(verify_threads)
@@ -140,21 +141,32 @@ class Recorder:
         prepared = prepare(upload.message)
         flight = _Flight(upload, prepared, self._now(), asyncio.get_running_loop().create_future())
         self._in_flight += 1
-        self._store.ask(prepared.question, lambda facts: self._asked(flight, facts))
+        if not self._asking:
+            self._store.loop.call_soon(self._ask)
+        self._asking.append(flight)
         return await flight.future
+
+    def _ask(self) -> None:
+        """For everybody who came in this turn of the loop: one call into the store's thread."""
+        flights, self._asking = self._asking, []
+        questions = [flight.prepared.question for flight in flights]
+        self._store.ask(questions, lambda answer: self._asked(flights, answer))
+
+    # On the store's thread.
+
+    def _asked(self, flights: list[_Flight], answer: list[Facts] | BaseException) -> None:
+        if isinstance(answer, BaseException):
+            for flight in flights:
+                self._land(flight, answer)
+        else:
+            for job in zip(flights, answer, strict=True):
+                self._jobs.put(job)
 
     # On a verify thread.
 
     def _verify(self) -> None:
         while (job := self._jobs.get()) is not None:
-            job()
-
-    def _asked(self, flight: _Flight, facts: Facts | BaseException) -> None:
-        """On the store's thread."""
-        if isinstance(facts, BaseException):
-            self._land(flight, facts)
-        else:
-            self._jobs.put(lambda: self._judge(flight, facts))
+            self._judge(*job)
 
     def _judge(self, flight: _Flight, facts: Facts) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gateway.core.lists import Place
@@ -10,10 +11,21 @@ from gateway.store.keybook import KeyBook
 from gateway.store.listbook import ListBook
 from gateway.store.lookup import Lookup, ObjectRow
 
+Found = Mapping[bytes, Sequence[ObjectRow]]
 
-def gather_facts(question: Question, horizon: int, lookup: Lookup, keys: KeyBook, lists: ListBook) -> Facts:
+
+def gather_facts(
+    questions: Sequence[Question], horizon: int, lookup: Lookup, keys: KeyBook, lists: ListBook
+) -> list[Facts]:
     """Complete for every object whose ordinal is below ``horizon``."""
-    found = lookup.find((*question.identities, *question.receipts))
+    values = [value for question in questions for value in (*question.identities, *question.receipts)]
+    found = lookup.find(values)
+    facts = [_facts(question, horizon, found, keys, lists) for question in questions]
+    keys.trim()
+    return facts
+
+
+def _facts(question: Question, horizon: int, found: Found, keys: KeyBook, lists: ListBook) -> Facts:
     known = {value: tuple(map(_held, found[value])) for value in question.identities if value in found}
     facts = Facts(
         horizon=horizon,
@@ -22,7 +34,6 @@ def gather_facts(question: Question, horizon: int, lookup: Lookup, keys: KeyBook
         keys={signer: keys.of_device(signer) for signer in question.signers},
     )
     row = keys.find(question.key)
-    keys.trim()
     if row is None or question.snapshot is None:
         return facts
     snapshots = lists.same_snapshots(row.id, *question.snapshot)

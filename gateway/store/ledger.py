@@ -108,8 +108,12 @@ class Ledger:
     # Uploads.
 
     def facts_for(self, question: Question) -> Facts:
+        return self.facts_for_all([question])[0]
+
+    def facts_for_all(self, questions: Sequence[Question]) -> list[Facts]:
+        """To each question what is known, as of the same moment."""
         with fatal(self._path):
-            return gather_facts(question, self._state.next_ordinal, self._lookup, self._keys, self._lists)
+            return gather_facts(questions, self._state.next_ordinal, self._lookup, self._keys, self._lists)
 
     def append(self, submissions: Sequence[Submission]) -> list[Appended | Refused]:
         """One transaction for all; each is logged, found to be held, or refused by itself."""

@@ -155,9 +155,11 @@ class Store:
         """
         self._thread.submit(submission, linger_s, on_their_way, done)
 
-    def ask(self, question: Question, answered: Callable[[Facts | BaseException], None]) -> None:
-        """Queue a question; callable from any thread, ``answered`` is called on the store's thread."""
-        self._thread.post(lambda ledger: ledger.facts_for(question), answered)
+    def ask(
+        self, questions: Sequence[Question], answered: Callable[[list[Facts] | BaseException], None]
+    ) -> None:
+        """Queue questions; callable from any thread, ``answered`` is called on the store's thread."""
+        self._thread.post(lambda ledger: ledger.facts_for_all(questions), answered)
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

@@ -9,7 +9,8 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, Self, TypeVar
+from enum import Enum, auto
+from typing import Generic, NamedTuple, Self, TypeVar
 
 from gateway.core.refusal import Refused
 from gateway.core.submission import Appended, Submission
@@ -36,20 +37,32 @@ class _Call(Generic[T]):
     answer: Callable[[T | BaseException], None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Submitted:
+class _Submitted(NamedTuple):
     submission: Submission
     deadline: float  # time.monotonic() until when company may be waited for
     on_their_way: Callable[[], int]
     done: Done
 
 
+class _Wake(Enum):
+    """What else may stand in the queue."""
+
+    STOP = auto()
+    SUBMITTED = auto()  # somebody waits for a commit, or all that are awaited do
+
+
 class StoreThread:
-    """Started and stopped by the event loop; the queue into it is bounded by whoever submits."""
+    """Started and stopped by the event loop; the queue into it is bounded by whoever submits.
+
+    Who submits joins those that wait for the next commit. The thread is woken by the first of them and by the
+    one that makes the group whole, not by those between: a wake costs as much as a row.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._jobs: queue.SimpleQueue[_Call[object] | _Submitted | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[_Call[object] | _Wake] = queue.SimpleQueue()
+        self._joining = threading.Lock()
+        self._group: list[_Submitted] = []  # under the lock: every thread joins, this one takes
         self._thread: threading.Thread
         self._ledger: Ledger
         self._size = 0
@@ -67,7 +80,7 @@ class StoreThread:
 
     async def stop(self) -> None:
         """Run what is queued, commit, close. Whoever waits in :meth:`grown` is cancelled."""
-        self._jobs.put(None)
+        self._jobs.put(_Wake.STOP)
         await asyncio.to_thread(self._thread.join)
         for _, waiter in self._waiters:
             waiter.cancel()
@@ -85,8 +98,13 @@ class StoreThread:
     def submit(
         self, submission: Submission, linger_s: float, on_their_way: Callable[[], int], done: Done
     ) -> None:
-        """Queue a submission from any thread; ``done`` runs on the loop."""
-        self._jobs.put(_Submitted(submission, time.monotonic() + linger_s, on_their_way, done))
+        """Join the next group from any thread; ``done`` runs on the loop."""
+        submitted = _Submitted(submission, time.monotonic() + linger_s, on_their_way, done)
+        with self._joining:
+            self._group.append(submitted)
+            waiting = len(self._group)
+        if waiting == 1 or waiting >= min(MAX_GROUP, on_their_way()):
+            self._jobs.put(_Wake.SUBMITTED)
 
     async def grown(self, beyond: int) -> Head:
         if self._size <= beyond:
@@ -111,13 +129,17 @@ class StoreThread:
         stopping = False
         while not stopping:
             self._rejudge_while_idle()
-            job = self._jobs.get()
-            if isinstance(job, _Submitted):
-                stopping = self._run_group(job)
-            elif job is not None:
-                self._answer(job)
-            stopping = stopping or job is None
+            stopping = self._take(self._jobs.get())
+            while self._group:
+                stopping = self._gather() or stopping
+                self._commit()
         self._close()
+
+    def _take(self, job: _Call[object] | _Wake) -> bool:
+        """Whether it is the word to stop."""
+        if isinstance(job, _Call):
+            self._answer(job)
+        return job is _Wake.STOP
 
     def _close(self) -> None:
         try:
@@ -134,26 +156,19 @@ class StoreThread:
             # Whoever asks next is told: every call meets the same database.
             log.exception("the store failed while nobody was asking")
 
-    def _run_group(self, first: _Submitted) -> bool:
-        """Commit ``first`` with whoever comes in time; calls that come between run at once, before it.
+    def _gather(self) -> bool:
+        """Wait for the company of who waits; calls that come between run at once, before the commit.
 
         Returns whether the word to stop came.
         """
-        group, deadline, stopping = [first], first.deadline, False
-        while len(group) < MAX_GROUP and not stopping:
-            alone = len(group) >= first.on_their_way()
+        while len(self._group) < min(MAX_GROUP, self._group[0].on_their_way()):
+            rest = min(item.deadline for item in self._group) - time.monotonic()
             try:
-                job = self._jobs.get(timeout=0 if alone else max(deadline - time.monotonic(), 0))
+                if self._take(self._jobs.get(timeout=max(rest, 0))):
+                    return True
             except queue.Empty:
-                break
-            if isinstance(job, _Submitted):
-                group.append(job)
-                deadline = min(deadline, job.deadline)
-            elif job is not None:
-                self._answer(job)
-            stopping = job is None
-        self._commit(group)
-        return stopping
+                return False
+        return False
 
     def _answer(self, call: _Call[object]) -> None:
         try:
@@ -163,7 +178,9 @@ class StoreThread:
         call.answer(result)
         self._tell_growth()
 
-    def _commit(self, group: list[_Submitted]) -> None:
+    def _commit(self) -> None:
+        with self._joining:
+            group, self._group = self._group[:MAX_GROUP], self._group[MAX_GROUP:]
         outcomes: list[Outcome]
         try:
             outcomes = [*self._ledger.append([item.submission for item in group])]
