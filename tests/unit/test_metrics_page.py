@@ -8,7 +8,8 @@ import pytest
 from test_vitals import VITALS
 
 from drivers.base import Frame, LoraUplink
-from gateway.services.metrics import ROWS, Metrics
+from gateway.services.metrics import Metrics
+from gateway.services.metrics.names import ROWS
 
 OF_THE_GUIDE = {
     'gateway_health{gateway_id="gw"}': 90,

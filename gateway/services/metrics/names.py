@@ -1,37 +1,18 @@
-"""The metrics page: every name, its help and its unit, on a registry of its own.
+"""Every name on the metrics page, with its help, its unit and its labels.
 
-What happens (a request, a frame, an ack) is counted where it happens, through the methods of
-:class:`Metrics`; what stands (sizes, ages, states) is read from the vitals when Prometheus asks. The guide's
-names come first and keep its spelling. No device, peer or key is ever a label.
-
-The page is the text format 0.0.4 only: in OpenMetrics the guide's gauge ``conflicts_resolved`` and the
-counter ``conflicts_resolved_total`` would be one family.
+The guide's names come first and keep its spelling. No device, peer or key is ever a label.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Histogram,
-    ProcessCollector,
-    disable_created_metrics,
-)
+from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.exposition import generate_latest
-from prometheus_client.registry import Collector
 
-from drivers.base import Frame
 from gateway.core.vitals import Vitals
-
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-STATUSES = (200, 400, 403, 404, 409, 413, 415, 422, 429, 500, 503, 507)
-"""These exist with 0 from the start: a rate over a series that begins with its first error misses that."""
 
 Values = Iterable[tuple[tuple[str, ...], float]]
 
@@ -329,112 +310,45 @@ OF_THE_RADIOS = (
 
 ROWS = (*FROM_THE_GUIDE, *OF_THE_DAEMON, *OF_THE_LOG, *OF_THE_STORE, *OF_THE_LINK, *OF_THE_RADIOS)
 
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One metric counted where it happens; with ``buckets`` a histogram."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: Sequence[float] = Histogram.DEFAULT_BUCKETS
+
+    def counter(self, registry: CollectorRegistry) -> Counter:
+        return Counter(self.name, self.help, self.labels, registry=registry)
+
+    def histogram(self, registry: CollectorRegistry) -> Histogram:
+        return Histogram(self.name, self.help, self.labels, buckets=self.buckets, registry=registry)
+
+
 _SYNC_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
 _SYNC_HELP = "Seconds from the first unacked entry offered to the ack that covers it"
 
-
-@dataclass(slots=True, eq=False)
-class _Latest(Collector):
-    """Gives Prometheus the vitals that were read for this very page."""
-
-    vitals: Vitals | None = None
-
-    def collect(self) -> Iterator[Metric]:
-        if self.vitals is not None:
-            for row in ROWS:
-                yield row.family(self.vitals)
-
-
-@dataclass(slots=True)
-class Metrics:
-    """What the services report to, and the page. Owned by the event loop."""
-
-    registry: CollectorRegistry = field(default_factory=lambda: CollectorRegistry(auto_describe=False))
-    _latest: _Latest = field(default_factory=_Latest)
-    _requests: Counter = field(init=False)
-    _request_seconds: Histogram = field(init=False)
-    _uploads: Counter = field(init=False)
-    _sync: tuple[Histogram, ...] = field(init=False)
-    _rssi: Histogram = field(init=False)
-    _snr: Histogram = field(init=False)
-    _airtime: Counter = field(init=False)
-
-    def __post_init__(self) -> None:
-        # Else a second series stands beside each counter, which nobody reads. (Their function has no types.)
-        disable_created_metrics()  # type: ignore[no-untyped-call]
-        registry = self.registry
-        registry.register(self._latest)
-        ProcessCollector(registry=registry)
-        self._requests = Counter(
-            "http_requests_total", "HTTP requests except probes, by status.", ["status"], registry=registry
-        )
-        for status in STATUSES:
-            self._requests.labels(status)
-        self._request_seconds = Histogram(
-            "api_request_duration_seconds", "Seconds that an HTTP request took.", registry=registry
-        )
-        self._uploads = Counter(
-            "gateway_uploads_total",
-            "Messages answered, by radio and by what was answered.",
-            ["radio", "outcome"],
-            registry=registry,
-        )
-        self._sync = (
-            Histogram("merkle_sync_duration", f"{_SYNC_HELP}.", buckets=_SYNC_BUCKETS, registry=registry),
-            Histogram(
-                "merkle_sync_duration_seconds",
-                f"{_SYNC_HELP} (the conventional name).",
-                buckets=_SYNC_BUCKETS,
-                registry=registry,
-            ),
-        )
-        self._rssi = Histogram(
-            "gateway_radio_rssi_dbm",
-            "Signal strength of the frames heard.",
-            ["radio"],
-            buckets=range(-140, -20, 10),
-            registry=registry,
-        )
-        self._snr = Histogram(
-            "gateway_radio_snr_db",
-            "Signal to noise of the frames heard.",
-            ["radio"],
-            buckets=(-20, -17.5, -15, -12.5, -10, -7.5, -5, 0, 5, 10),
-            registry=registry,
-        )
-        self._airtime = Counter(
-            "gateway_radio_airtime_seconds_total",
-            "Time on air, heard and sent.",
-            ["radio", "direction"],
-            registry=registry,
-        )
-
-    def page(self, vitals: Vitals) -> bytes:
-        """The whole page, of type :data:`CONTENT_TYPE`."""
-        self._latest.vitals = vitals
-        return generate_latest(self.registry)
-
-    def requested(self, status: int, seconds: float) -> None:
-        """An HTTP request that is no probe was answered."""
-        self._requests.labels(status).inc()
-        self._request_seconds.observe(seconds)
-
-    def answered(self, radio: str, outcome: str) -> None:
-        """A message was answered: ``accepted``, ``duplicate``, ``resume`` …, or a refusal's word."""
-        self._uploads.labels(radio, outcome).inc()
-
-    def synced(self, seconds: float) -> None:
-        """An ack covered what was offered this long ago."""
-        for histogram in self._sync:
-            histogram.observe(seconds)
-
-    def heard(self, frame: Frame) -> None:
-        """A frame came in."""
-        if frame.lora is not None:
-            self._rssi.labels(frame.radio).observe(frame.lora.rssi_dbm)
-            self._snr.labels(frame.radio).observe(frame.lora.snr_db)
-            self._airtime.labels(frame.radio, "heard").inc(frame.lora.airtime_us / 1e6)
-
-    def sent(self, radio: str, airtime_us: int) -> None:
-        """A frame went out."""
-        self._airtime.labels(radio, "sent").inc(airtime_us / 1e6)
+SYNC = Event("merkle_sync_duration", f"{_SYNC_HELP}.", buckets=_SYNC_BUCKETS)
+SYNC_SECONDS = Event(
+    "merkle_sync_duration_seconds", f"{_SYNC_HELP} (the conventional name).", buckets=_SYNC_BUCKETS
+)
+REQUESTS = Event("http_requests_total", "HTTP requests except probes, by status.", ("status",))
+REQUEST_SECONDS = Event("api_request_duration_seconds", "Seconds that an HTTP request took.")
+UPLOADS = Event(
+    "gateway_uploads_total", "Messages answered, by radio and by what was answered.", ("radio", "outcome")
+)
+RSSI = Event(
+    "gateway_radio_rssi_dbm",
+    "Signal strength of the frames heard.",
+    ("radio",),
+    buckets=range(-140, -20, 10),
+)
+SNR = Event(
+    "gateway_radio_snr_db",
+    "Signal to noise of the frames heard.",
+    ("radio",),
+    buckets=(-20, -17.5, -15, -12.5, -10, -7.5, -5, 0, 5, 10),
+)
+AIRTIME = Event("gateway_radio_airtime_seconds_total", "Time on air, heard and sent.", ("radio", "direction"))
