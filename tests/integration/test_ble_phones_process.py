@@ -75,10 +75,11 @@ async def test_phones_with_a_misdeed_are_closed_and_the_process_ends_when_told(t
         settings = {"controller": address, "ban_s": 1}
         async with BleDriver("ble", settings, clock=SystemClock()) as driver:
             answering = asyncio.create_task(answer(driver))
+            telling = asyncio.create_task(told(process))  # else the pipe fills up and holds the phones up
             while min(driver.stats().frames.get(each, 0) for each in ("expelled", "ok")) < 1:
                 await asyncio.sleep(0.01)
             process.terminate()
-            lines = await told(process)
+            lines = await telling
             assert await process.wait() == 0
             answering.cancel()
             await asyncio.wait([answering])
