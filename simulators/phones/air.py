@@ -8,7 +8,8 @@ bumble's virtual controllers are a host's test bed, not a radio. Corrected here:
 * a packet counts as completed when the far controller has it: buffers fill up behind a vanished phone;
 * connection events, packets an event, PHY, LL payload and supervision timeout take their time; one radio
   serves one connection at a time;
-* reset drops connections, a pending connection can be cancelled, a full controller refuses to advertise.
+* reset drops connections, a pending connection can be cancelled, a full controller refuses to advertise, a
+  connection already gone cannot be ended.
 
 With ``RadioTiming.instant`` packets cross at once and only the transport to the host limits the rate.
 """
@@ -367,6 +368,13 @@ class VirtualController(Controller):
         super().on_le_disconnected(connection, reason)
         if isinstance(connection, RadioConnection):
             connection.radio.end(connection)
+
+    def on_hci_disconnect_command(self, command: hci.HCI_Disconnect_Command) -> None:
+        if self.find_connection_by_handle(command.connection_handle) is None:
+            unknown = hci.HCI_ErrorCode.UNKNOWN_CONNECTION_IDENTIFIER_ERROR
+            self._send_hci_command_status(unknown, command.op_code)
+        else:
+            super().on_hci_disconnect_command(command)
 
     def on_hci_reset_command(self, command: hci.HCI_Reset_Command) -> Any:
         self.le_legacy_advertiser.stop()

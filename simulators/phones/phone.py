@@ -133,8 +133,8 @@ class Phone:
                 visit.refusals += call.refusals
                 await self._hang_up(call.connection)
         except (BaseBumbleError, TimeoutError, asyncio.InvalidStateError, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and _cancelled_from_outside():
-                raise
+            if _cancelled_from_outside():
+                raise asyncio.CancelledError from error
             raise PhoneError(f"phone {self.number}: {type(error).__name__} {error}") from error
         return visit
 
