@@ -191,7 +191,7 @@ def _payment(nonce: int, amount: str, transaction_id: str) -> Transaction:
     blank = Transaction(
         transaction_id, device_id(_PAYER[0]), device_id(_PAYEE[0]), amount, nonce, 1767225626457 + nonce, b""
     )
-    return replace(blank, signature=_sign(_PAYER, blank.signed_text))
+    return blank._replace(signature=_sign(_PAYER, blank.signed_text))
 
 
 def _ledger() -> list[Transaction]:
@@ -204,7 +204,7 @@ def _ledger() -> list[Transaction]:
 
 def _receipt(transaction: Transaction) -> Receipt:
     blank = Receipt("accepted", transaction.timestamp_ms + 5, b"")
-    return replace(blank, signature=_sign(_PAYEE, blank.signed_text(transaction.id)))
+    return blank._replace(signature=_sign(_PAYEE, blank.signed_text(transaction.id)))
 
 
 _RAW = RawTransaction("a:b:c:5.0:0:0", "%%%")

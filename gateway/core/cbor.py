@@ -33,6 +33,11 @@ def decode(data: bytes) -> object:
 
     The caller bounds the length of `data`: time and memory are linear in it.
     """
+    return decode_with(data, encode)
+
+
+def decode_with(data: bytes, encode: Callable[[object], bytes]) -> object:
+    """`decode`, for a caller that needs encodings of parts of it anyway and puts the whole together."""
     try:
         value = cbor2.loads(
             data,
@@ -49,6 +54,19 @@ def decode(data: bytes) -> object:
         # key is a TypeError, a length beyond the platform's an OverflowError.
         raise CborError(f"not CBOR: {type(error).__name__}") from error
     raise CborError("not the deterministic encoding")
+
+
+def encode_uint(value: int) -> bytes:
+    """`encode` for the integers that messages are full of."""
+    if 0 <= value < 24:
+        return bytes((value,))
+    return b"\x1b" + value.to_bytes(8, "big") if 1 << 32 <= value < MAX_UINT else encode(value)
+
+
+def array_head(length: int) -> bytes:
+    """What stands before the elements of an array."""
+    encoded = encode(length)
+    return bytes((encoded[0] | 0x80,)) + encoded[1:]
 
 
 def as_array(value: object, *lengths: int) -> list[object]:

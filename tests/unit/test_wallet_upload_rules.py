@@ -41,11 +41,11 @@ class Wallet:
     def pays(self, receiver: Wallet, nonce: int, *, sender: str = "") -> Transaction:
         name = sender or self.id
         blank = Transaction(f"tx-{name}-{nonce}", name, receiver.id, "5", nonce, 1767225626457, b"")
-        return replace(blank, signature=self.sign(blank.signed_text))
+        return blank._replace(signature=self.sign(blank.signed_text))
 
     def accepts(self, transaction: Transaction) -> Receipt:
         blank = Receipt("accepted", 1767225626500, b"")
-        return replace(blank, signature=self.sign(blank.signed_text(transaction.id)))
+        return blank._replace(signature=self.sign(blank.signed_text(transaction.id)))
 
     def uploads(self, *items: LedgerItem | Transaction) -> SnapshotUpload:
         places = tuple(item if isinstance(item, LedgerItem) else LedgerItem(item) for item in items)
@@ -132,7 +132,7 @@ def test_a_receipt_proves_its_receivers_candidate_key() -> None:
 
 
 def test_a_signature_that_fits_no_proven_key_is_invalid_and_does_not_bring_the_ledger_down() -> None:
-    forged = replace(ALICE.pays(BOB, 0), signature=CAROL.sign(b"something else"))
+    forged = ALICE.pays(BOB, 0)._replace(signature=CAROL.sign(b"something else"))
     verdict = Gateway().proves(ALICE).judges(BOB.uploads(forged, BOB.pays(CAROL, 0)))
     assert standings(verdict) == [Standing.INVALID, Standing.VERIFIED]
 
@@ -172,7 +172,7 @@ def test_at_most_four_keys_are_tried() -> None:
 
 
 def test_what_was_verified_before_is_not_checked_again() -> None:
-    payment = replace(ALICE.pays(BOB, 0), signature=bytes(64))
+    payment = ALICE.pays(BOB, 0)._replace(signature=bytes(64))
     receipt = Receipt("accepted", 1, bytes(64))
     gateway = Gateway(known={payment.identity: Known(ALICE.key, [receipt])})
     [item] = gateway.judges(BOB.uploads(LedgerItem(payment, receipt))).items
@@ -205,7 +205,7 @@ def test_a_list_of_another_length_is_refused() -> None:
 
 def test_one_text_twice_is_refused_even_if_differently_signed() -> None:
     payment = ALICE.pays(BOB, 0)
-    again = replace(payment, signature=bytes(64))
+    again = payment._replace(signature=bytes(64))
     assert refusal_of(lambda: Gateway().judges(ALICE.uploads(payment, again))) is Refusal.DUPLICATE
     twice = [LedgerItem(payment), LedgerItem(again)]
     assert refusal_of(lambda: Gateway().judges_loose(ALICE, *twice)) is Refusal.DUPLICATE
@@ -213,8 +213,8 @@ def test_one_text_twice_is_refused_even_if_differently_signed() -> None:
 
 def test_two_texts_under_one_id_are_both_kept() -> None:
     payment = ALICE.pays(BOB, 0)
-    other = replace(payment, amount="6")
-    other = replace(other, signature=ALICE.sign(other.signed_text))
+    other = payment._replace(amount="6")
+    other = other._replace(signature=ALICE.sign(other.signed_text))
     assert standings(Gateway().judges(ALICE.uploads(payment, other))) == [Standing.VERIFIED] * 2
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 
 from gateway.core import cbor
 from gateway.core.cbor import CborError, as_array, as_bytes, as_uint
 from gateway.core.refusal import Refusal, Refused
 from gateway.core.wallet.objects import (
     HASH_BYTES,
+    encode_transaction_fields,
     read_receipt_fields,
     read_snapshot_fields,
     read_transaction_fields,
     refuse_disguised,
+    transaction_object,
 )
 from gateway.core.wallet.signature import KEY_BYTES
 from gateway.core.wallet.transaction import OversizeTransaction, RawTransaction, keep_raw
@@ -50,13 +53,32 @@ def decode_uplink(data: bytes, *, max_bytes: int) -> Uplink:
     """Reads one message of at most `max_bytes`; raises `Refused` with TOO_LARGE, UNSUPPORTED or MALFORMED."""
     if len(data) > max_bytes:
         raise Refused(Refusal.TOO_LARGE, f"{len(data)} bytes seen, {max_bytes} allowed")
+    objects: list[bytes | None] = []
     try:
-        return _read(as_array(cbor.decode(data)))
+        return _read(as_array(cbor.decode_with(data, partial(_encode, objects))), tuple(objects))
     except CborError as error:
         raise Refused(Refusal.MALFORMED, str(error)) from error
 
 
-def _read(array: list[object]) -> Uplink:
+def _encode(objects: list[bytes | None], value: object) -> bytes:
+    """`cbor.encode` of a message; leaves the transactions of its list, if it has one, encoded as objects."""
+    if type(value) is not list or not value or type(value[-1]) is not list:
+        return cbor.encode(value)
+    *head, items = value
+    before = cbor.encode([*head, []])[:-1]
+    return before + cbor.array_head(len(items)) + b"".join([_encode_item(objects, item) for item in items])
+
+
+def _encode_item(objects: list[bytes | None], item: object) -> bytes:
+    if type(item) is not list or not 7 <= len(item) <= 8:
+        objects.append(None)
+        return cbor.encode(item)
+    fields = encode_transaction_fields(item[:7])
+    objects.append(transaction_object(fields))
+    return fields if len(item) == 7 else b"\x88" + fields[1:] + cbor.encode(item[7])
+
+
+def _read(array: list[object], objects: tuple[bytes | None, ...]) -> Uplink:
     if not array:
         raise CborError("an empty array is no message")
     kind = as_uint(array[0])
@@ -64,7 +86,7 @@ def _read(array: list[object]) -> Uplink:
         case [Up.HELLO, key]:
             return Hello(as_bytes(key, KEY_BYTES))
         case [Up.SNAPSHOT, key, snapshot, base_count, base_root, items]:
-            return _read_snapshot(key, snapshot, base_count, base_root, items)
+            return _read_snapshot(key, snapshot, base_count, base_root, items, objects)
         case [Up.TRANSACTIONS, key, items]:
             return _read_transactions(key, items)
         case [Up.STATUS, content]:
@@ -75,14 +97,19 @@ def _read(array: list[object]) -> Uplink:
 
 
 def _read_snapshot(
-    key: object, snapshot: object, base_count: object, base_root: object, items: object
+    key: object,
+    snapshot: object,
+    base_count: object,
+    base_root: object,
+    items: object,
+    objects: tuple[bytes | None, ...],
 ) -> SnapshotUpload:
     count = as_uint(base_count)
     root = None if base_root is None else as_bytes(base_root, HASH_BYTES)
     if (count == 0) != (root is None):
         raise CborError("base_count 0 and no base_root belong together")
     return SnapshotUpload(
-        as_bytes(key, KEY_BYTES), read_snapshot_fields(snapshot), _read_items(items), count, root
+        as_bytes(key, KEY_BYTES), read_snapshot_fields(snapshot), _read_items(items), count, root, objects
     )
 
 
@@ -101,16 +128,15 @@ def refuse_unreceiptable(items: tuple[LedgerItem, ...]) -> None:
 
 
 def _read_items(items: object) -> tuple[LedgerItem, ...]:
-    return tuple([_read_item(as_array(item, 2, 7, 8)) for item in as_array(items)])
+    return tuple([_read_item(as_array(item, 7, 8, 2)) for item in as_array(items)])
 
 
 def _read_item(fields: list[object]) -> LedgerItem:
-    match fields:
-        case [text, signature_text]:
-            return LedgerItem(_read_raw(text, signature_text))
-        case [*transaction, receipt] if len(fields) == 8:
-            return LedgerItem(read_transaction_fields(transaction), read_receipt_fields(receipt))
-    return LedgerItem(read_transaction_fields(fields))
+    if len(fields) == 7:
+        return LedgerItem(read_transaction_fields(fields))
+    if len(fields) == 8:
+        return LedgerItem(read_transaction_fields(fields[:7]), read_receipt_fields(fields[7]))
+    return LedgerItem(_read_raw(*fields))
 
 
 def _read_raw(text: object, signature_text: object) -> RawTransaction | OversizeTransaction:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 
 MAX_LITERAL = 25
 """Longest positive finite Number→String: ``0.0000012345678901234567`` has 24, the exponent forms 23."""
 
 MAX_SAFE = 1 << 53
 """Nonces and timestamps stay below 2⁵³, where every integer is its own Number."""
+
+
+# Most amounts. With at most 15 significant digits no two decimals share a Number, so the shortest digits of
+# one are its own; and from 10⁻⁶ to 10²¹ it prints without an exponent.
+_PLAIN = re.compile(r"[1-9][0-9]*|(?:[1-9][0-9]*|0(?!\.0{6}))\.[0-9]*[1-9]")
 
 
 def number_to_string(value: float) -> str:
@@ -32,8 +38,8 @@ def is_canonical_literal(text: str) -> bool:
     """Whether `text` is a finite Number > 0 printed exactly as ECMAScript prints it."""
     if len(text) > MAX_LITERAL:
         return False
-    if len(text) < 16 and text.isascii() and text.isdigit():
-        return text[0] != "0"  # below 10¹⁵ an integer prints as it stands; most amounts are such
+    if len(text) < 16 and _PLAIN.fullmatch(text):
+        return True
     try:
         value = float(text)
     except ValueError:

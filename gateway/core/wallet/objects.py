@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import sha256
+from typing import cast
 
 from gateway.core import cbor
 from gateway.core.cbor import CborError, as_array, as_bytes, as_text, as_uint
@@ -34,6 +35,12 @@ from gateway.core.wallet.transaction import (
 HASH_BYTES = 32
 _ID_BYTES = 16
 _DEVICE_BYTES = 8
+_Usual = tuple[bytes, bytes, bytes, str, int, int, bytes]
+_USUAL_TYPES = (bytes, bytes, bytes, str, int, int, bytes)
+_PACKED = (_ID_BYTES, _DEVICE_BYTES, _DEVICE_BYTES, SIGNATURE_BYTES)
+# RFC 8949: an array of 7; byte strings of 16, 8 and 8; a text below 24; two integers; a byte string whose
+# length takes a byte.
+_USUAL = b"\x87\x50%b\x48%b\x48%b%c%b%b%b\x58\x40%b"
 _LOWER_HEX = re.compile(r"[0-9a-f]*")
 
 
@@ -125,6 +132,23 @@ def transaction_fields(transaction: Transaction) -> list[object]:
     ]
 
 
+def encode_transaction_fields(fields: list[object]) -> bytes:
+    """`cbor.encode`, in a quarter of the time for a transaction of the usual shape."""
+    if tuple(map(type, fields)) != _USUAL_TYPES:
+        return cbor.encode(fields)
+    transaction_id, sender, receiver, amount, nonce, timestamp, signature = cast(_Usual, fields)
+    text = amount.encode()
+    if (len(transaction_id), len(sender), len(receiver), len(signature)) != _PACKED or len(text) >= 24:
+        return cbor.encode(fields)
+    head = transaction_id, sender, receiver, 0x60 | len(text), text
+    return _USUAL % (*head, cbor.encode_uint(nonce), cbor.encode_uint(timestamp), signature)
+
+
+def transaction_object(encoded_fields: bytes) -> bytes:
+    """The object of a transaction from the encoding of its seven fields as an array."""
+    return b"\x88\x01" + encoded_fields[1:]
+
+
 def read_transaction_fields(fields: list[object]) -> Transaction:
     transaction_id, sender, receiver, amount, nonce, timestamp, signature = as_array(fields, 7)
     if type(amount) is not str or not is_canonical_literal(amount):
@@ -186,8 +210,10 @@ def _packed(text: str, length: int) -> bytes | str:
 
 
 def _unpacked(value: object, length: int) -> str:
+    if type(value) is bytes and len(value) == length:
+        return value.hex()
     if type(value) is bytes:
-        return as_bytes(value, length).hex()
+        raise CborError(f"{length} bytes expected, {len(value)} seen")
     if type(value) is not str or not is_field(value, MAX_FIELD):
         raise CborError("an id has 1 to 64 bytes without a colon")
     if _is_hex(value, length):

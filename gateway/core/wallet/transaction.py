@@ -19,6 +19,7 @@ import re
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import NamedTuple
 
 from gateway.core.wallet.numbers import is_canonical_integer, is_canonical_literal
 from gateway.core.wallet.signature import SIGNATURE_BYTES
@@ -33,8 +34,7 @@ _FIELD = re.compile(r"[^:\x00-\x1f\x7f\ud800-\udfff]{1,64}")
 _SIGNATURE_CHARS = 88
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction:
+class Transaction(NamedTuple):
     """A payment in the wallet's grammar; `amount` is the literal that was signed."""
 
     id: str
@@ -82,8 +82,7 @@ class OversizeTransaction:
 AnyTransaction = Transaction | RawTransaction | OversizeTransaction
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """The receiver's signed answer to the transaction it stands with."""
 
     status: str

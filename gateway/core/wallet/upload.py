@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gateway.core.wallet.snapshot import Snapshot
 from gateway.core.wallet.transaction import AnyTransaction, Receipt
@@ -11,8 +12,7 @@ MAX_LOOSE = 64
 """Transactions in one upload without a snapshot."""
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerItem:
+class LedgerItem(NamedTuple):
     """One place in a ledger; only a transaction in its grammar can have a receipt."""
 
     transaction: AnyTransaction
@@ -21,13 +21,18 @@ class LedgerItem:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotUpload:
-    """A snapshot and what follows the first `base_count` places of its ledger; 0 and None: the whole."""
+    """A snapshot and what follows the first `base_count` places of its ledger; 0 and None: the whole.
+
+    `objects` are the items' transactions encoded as objects, None where the message did not bring one in
+    nearly this form; or it is empty.
+    """
 
     key: bytes
     snapshot: Snapshot
     items: tuple[LedgerItem, ...]
     base_count: int = 0
     base_root: bytes | None = None
+    objects: tuple[bytes | None, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
