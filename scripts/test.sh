@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 . scripts/lib/debian-tools.sh
 ensure_venv requirements/dev.lock
 ensure_debian_tool promtool prometheus
+ensure_debian_library faketime/libfaketimeMT.so.1 libfaketime
 
 step() { printf '\n== %s\n' "$*"; }
 

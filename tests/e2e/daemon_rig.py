@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import ssl
 import sys
 from base64 import b64encode
 from collections.abc import AsyncIterator
@@ -58,11 +59,13 @@ class Answer:
         return json.loads(self.body)
 
 
-async def ask(address: str, method: str, path: str, body: bytes = b"", content_type: str = "") -> Answer:
+async def ask(
+    address: str, method: str, path: str, body: bytes = b"", content_type: str = "", accept: str = "*/*"
+) -> Answer:
     """One request on a connection of its own."""
     host, port = address.rsplit(":", 1)
     reader, writer = await asyncio.open_connection(host, int(port))
-    head = f"{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n"
+    head = f"{method} {path} HTTP/1.1\r\nHost: {address}\r\nAccept: {accept}\r\nConnection: close\r\n"
     if body:
         head += f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
     writer.write(head.encode() + b"\r\n" + body)
@@ -103,6 +106,11 @@ class Daemon:
 
     async def post(self, upload: bytes, path: str = "/v1/snapshots") -> Answer:
         return await ask(await self.address("http"), "POST", path, upload, "application/json")
+
+    async def receipt(self, content: bytes) -> bytes:
+        """The proof or the promise of a content, in CBOR."""
+        path = f"/v1/receipts/{content.hex()}"
+        return (await ask(await self.address("http"), "GET", path, accept="application/cbor")).body
 
     async def metrics(self) -> dict[str, float]:
         page = (await self.get("/metrics", "metrics")).body.decode()
@@ -161,6 +169,7 @@ class House:
         self.coordinator = coordinator
         self.public_key = public_key
         self.config = root / "config.yml"
+        self.environment: dict[str, str] = {}
         self.settings: dict[str, Any] = {
             "gateway": {"id": GATEWAY, "location": {"lat": 1.0, "lon": 2.0, "name": "here"}, "type": "mesh"},
             "network": {
@@ -194,7 +203,7 @@ class House:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "gateway", "run", "--config", str(self.config)),
             cwd=REPOSITORY,
-            env={**os.environ, "PYTHONWARNINGS": "error"},
+            env={**os.environ, "PYTHONWARNINGS": "error", **self.environment},
             stderr=asyncio.subprocess.PIPE,
         )
         daemon = Daemon(process, self.config)
@@ -210,9 +219,11 @@ class House:
 
 
 @asynccontextmanager
-async def house(root: Path, *, registered: bool = True) -> AsyncIterator[House]:
+async def house(
+    root: Path, *, registered: bool = True, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[House]:
     made = make_keys(root / "gateway.key", root / "gateway.crt", GATEWAY)
-    async with Coordinator(db=root / "coordinator.db", token="a-token") as coordinator:
+    async with Coordinator(db=root / "coordinator.db", token="a-token", tls=tls) as coordinator:
         if registered:
             await coordinator.register(GATEWAY, made.identity.public_key)
         yield House(root, coordinator, made.identity.public_key)

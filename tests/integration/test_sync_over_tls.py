@@ -2,92 +2,24 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 import ssl
 import time
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from authority import Authority, Issued
 from sync_rig import HastyClock, Rig, open_coordinator, open_store, running
 
 from gateway.keys.generate import make_keys
 from gateway.services.sync_link import client_context
 
-DAY = datetime.timedelta(days=1)
-NOW = datetime.datetime.now(datetime.UTC)
 NOW_MS = int(time.time() * 1000)
 TEN_YEARS_MS = 3653 * 86_400_000
 
 OpenTls = Callable[..., AbstractAsyncContextManager[Rig]]
-
-
-@dataclass(frozen=True)
-class Issued:
-    """A certificate in PEM and its key."""
-
-    certificate: Path
-    key: Path
-
-
-class Authority:
-    """A certificate authority of one test."""
-
-    def __init__(self, folder: Path, name: str = "test authority") -> None:
-        self._folder = folder
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        self.path = self._write(name, self._sign(self._name, self._key, ca=True, days=(-900, 900)), self._key)
-
-    def issue(self, *, address: str = "127.0.0.1", days: tuple[int, int] = (-30, 300)) -> Issued:
-        """For a server; valid from and until so many days from now."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "coordinator")])
-        return self._write(f"server{days[1]}", self._sign(name, key, address=address, days=days), key)
-
-    def _sign(
-        self,
-        subject: x509.Name,
-        key: ec.EllipticCurvePrivateKey,
-        *,
-        days: tuple[int, int],
-        ca: bool = False,
-        address: str | None = None,
-    ) -> x509.Certificate:
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self._name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(NOW + days[0] * DAY)
-            .not_valid_after(NOW + days[1] * DAY)
-            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-        )
-        if address is not None:
-            names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
-            builder = builder.add_extension(names, critical=False)
-        return builder.sign(self._key, hashes.SHA256())
-
-    def _write(self, name: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Issued:
-        issued = Issued(self._folder / f"{name}.crt", self._folder / f"{name}.key")
-        issued.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        issued.key.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-        return issued
 
 
 @pytest.fixture
@@ -99,8 +31,7 @@ def authority(tmp_path: Path) -> Authority:
 def over_tls(tmp_path: Path) -> OpenTls:
     @asynccontextmanager
     async def opened(server: Issued, *, client: Path | None = None) -> AsyncIterator[Rig]:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(server.certificate, server.key)
+        context = server.server_context()
         if client is not None:
             context.load_verify_locations(client)
             context.verify_mode = ssl.CERT_REQUIRED
