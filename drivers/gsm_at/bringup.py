@@ -14,7 +14,6 @@ from drivers.gsm_at.session import Session
 SIM_BUSY = (14, 515)  # CME and CMS: it has just started
 SIM_MISSING = (10, 13, 15, 310, 313)  # no SIM, failure, wrong kind
 NETWORKS = ("+CREG", "+CGREG", "+CEREG")
-SLOW_S = 30.0
 
 
 class SimMissing(Exception):
@@ -85,7 +84,7 @@ IDENTITY = ("CGMM", "CGMR", "CGSN")
 
 async def unlock(session: Session, pin: str, memory: PinMemory) -> None:
     """Enter the PIN if one is asked for: once, ever, until it is changed or was right."""
-    reply = await session.ask("AT+CPIN?", SLOW_S)
+    reply = await session.ask("AT+CPIN?", session.slow_s)
     state = answers.pin_state(reply.lines)
     if not reply.ok or not state:
         raise SimMissing(f"AT+CPIN? answers {reply.result} {reply.code}")
@@ -103,7 +102,7 @@ async def unlock(session: Session, pin: str, memory: PinMemory) -> None:
             fix="set the right pin",
         )
     await memory.spend_pin()
-    if not (await session.ask(f'AT+CPIN="{pin}"', SLOW_S)).ok:
+    if not (await session.ask(f'AT+CPIN="{pin}"', session.slow_s)).ok:
         raise DriverConfigError("the SIM refuses this PIN", fix="set the right pin; it was tried once")
     await memory.pin_accepted()
 
@@ -129,7 +128,7 @@ async def _choose_storages(session: Session) -> tuple[tuple[str, ...], str]:
     receiving = offered[2] if len(offered) > 2 else readable
     best, size = "", -1
     for name in readable:
-        reply = await session.ask(f'AT+CPMS="{name}"', SLOW_S)
+        reply = await session.ask(f'AT+CPMS="{name}"', session.slow_s)
         if reply.result == "CMS" and reply.code in SIM_BUSY + SIM_MISSING:
             raise SimMissing(f"AT+CPMS answers {reply.code}")
         fill = answers.storage_fill(reply.lines)
@@ -141,7 +140,7 @@ async def _choose_storages(session: Session) -> tuple[tuple[str, ...], str]:
 
 
 async def _insist(session: Session, command: str) -> Reply:
-    reply = await session.ask(command, SLOW_S)
+    reply = await session.ask(command, session.slow_s)
     if not reply.ok:
         raise SimMissing(f"{command} answers {reply.result} {reply.code}")
     return reply

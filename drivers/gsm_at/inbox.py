@@ -18,7 +18,6 @@ from drivers.base import Clock, Frame
 from drivers.frames import FrameQueue
 from drivers.gsm_at import answers
 from drivers.gsm_at.answers import Slot, Storage
-from drivers.gsm_at.bringup import SLOW_S
 from drivers.gsm_at.disk import Disk
 from drivers.gsm_at.engine import Reply
 from drivers.gsm_at.octets import PduError
@@ -137,7 +136,7 @@ class Inbox:
     async def _in_storage(self, session: Session, storage: str, command: str) -> Reply:
         """Choose the storage and act on it in one line: a modem that restarts in between chooses another,
         and the slot of that number there is somebody else's message."""
-        reply = await session.ask(f'AT+CPMS="{storage}";{command}', SLOW_S)
+        reply = await session.ask(f'AT+CPMS="{storage}";{command}', session.slow_s)
         fill = answers.storage_fill(reply.lines)
         if fill is not None:
             self.fill[storage] = fill

@@ -43,6 +43,11 @@ class Session:
         self._reader.add_done_callback(self._reading_ended)
         self.overruns = 0
 
+    @property
+    def slow_s(self) -> float:
+        """For commands that reach the SIM: 15 s by default; the makers say 5, busy SIMs take longer."""
+        return 3 * self._timeout_s
+
     async def close(self) -> None:
         """Closing twice is harmless."""
         self._reader.cancel()

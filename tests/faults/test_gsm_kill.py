@@ -1,0 +1,72 @@
+"""kill -9 between SIM read, commit, settle and delete, at every step there is."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+from gsm_rig import BINARY, GATEWAY, LONG, PHONE, Bench, received, running, until
+
+CHILD = Path(__file__).with_name("gsm_child.py")
+ROOT = Path(__file__).parents[2]
+KILLED = -9
+MAX_STEPS = 200
+
+
+async def child(bench: Bench, kill_at: int, stop_after: int, *message: str) -> int:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(CHILD),
+        str(bench.ports.path),
+        str(bench.directory),
+        str(kill_at),
+        str(stop_after),
+        *message,
+        env={"PYTHONPATH": str(ROOT)},
+    )
+    return await asyncio.wait_for(process.wait(), 60)
+
+
+@pytest.mark.timeout(300)
+async def test_kill_at_every_step_of_receiving_loses_nothing_and_delivers_once(tmp_path: Path) -> None:
+    """A run is killed at its first step, another at its second, and so on; after each one lives."""
+    bench = Bench("EC25", tmp_path)
+    wanted: list[bytes] = []
+    async with running(bench):
+        for kill_at in range(1, MAX_STEPS):
+            for message in (f"short {kill_at}".encode(), BINARY[: 2 * 134] + b"%d" % kill_at):
+                wanted.append(message)
+                bench.phone.send(GATEWAY, message)
+            await until(lambda: len(bench.modem.memory("MT")) == 4)
+            code = await child(bench, kill_at, len(wanted))
+            assert code in (0, KILLED)
+            assert await child(bench, 0, len(wanted)) == 0
+            log = (tmp_path / "log").read_text().split()
+            assert sorted(bytes.fromhex(line) for line in log) == sorted(wanted)
+            assert not bench.modem.memory("MT")
+            assert bench.spooled("parts") == []
+            if code == 0:
+                break
+        assert kill_at > 12, "there were steps to be killed at"
+
+
+@pytest.mark.timeout(300)
+async def test_kill_at_every_step_of_sending_sends_all_and_joins_once(tmp_path: Path) -> None:
+    bench = Bench("EC25", tmp_path)
+    async with running(bench):
+        for kill_at in range(1, MAX_STEPS):
+            text = f"{kill_at} {LONG}"[:300]
+            code = await child(bench, kill_at, 0, PHONE, text)
+            assert code in (0, KILLED)
+            if code == KILLED and bench.spooled("queue"):
+                assert await child(bench, 0, 0, PHONE, text) == 0
+            elif code == KILLED and kill_at <= 2:
+                continue  # killed before it was on disk: nobody was told that it would be sent
+            assert await received(bench.phone) == text
+            assert bench.spooled("queue") == []
+            if code == 0:
+                break
+        assert kill_at > 6, "there were steps to be killed at"
+        assert bench.phone.inbox.empty()
