@@ -23,7 +23,7 @@ from gateway.core.submission import (
 )
 from gateway.core.wallet.objects import BoundReceipt, SnapshotHeader, WalletObject, encode_object, object_hash
 from gateway.core.wallet.snapshot import device_id
-from gateway.core.wallet.transaction import OversizeTransaction, RawTransaction, Receipt, Transaction
+from gateway.core.wallet.transaction import OversizeTransaction, Receipt, Transaction
 from gateway.core.wallet.tree import WalletFrontier
 from gateway.core.wallet.upload import LedgerItem, SnapshotUpload, TransactionsUpload
 from gateway.core.wallet.verify import (
@@ -125,10 +125,11 @@ def _judge_snapshot(
         identities=tree,
         held=held,
     )
+    objects = message.objects or (None,) * len(message.items)
     items = tuple(
         [
-            _item(judged, receipt, facts)
-            for judged, receipt in zip(verdict.items, prepared.receipts, strict=True)
+            _item(judged, body, receipt, facts)
+            for judged, body, receipt in zip(verdict.items, objects, prepared.receipts, strict=True)
         ]
     )
     submission = Submission(
@@ -150,7 +151,7 @@ def _judge_loose(
     verdict = verify_transactions(message, known=_KnownTransactions(prepared, facts), keys=_Keys(facts))
     items = tuple(
         [
-            _full_item(judged, receipt, facts)
+            _full_item(judged, None, receipt, facts)
             for judged, receipt in zip(verdict.items, prepared.receipts, strict=True)
         ]
     )
@@ -168,32 +169,38 @@ def _judge_loose(
     return Judgement(contents, _tally(verdict), submission)
 
 
-def _item(judged: Judged, receipt: EncodedObject | None, facts: Facts) -> Item | int:
+def _item(judged: Judged, body: bytes | None, receipt: EncodedObject | None, facts: Facts) -> Item | int:
     if judged.known and (receipt is None or judged.receipt_known):
         return facts.known[judged.identity][0].ordinal
-    return _full_item(judged, receipt, facts)
+    return _full_item(judged, body, receipt, facts)
 
 
-def _full_item(judged: Judged, receipt: EncodedObject | None, facts: Facts) -> Item:
-    transaction = judged.item.transaction
+def _full_item(judged: Judged, body: bytes | None, receipt: EncodedObject | None, facts: Facts) -> Item:
+    """``body`` is the transaction's object, where it is encoded already."""
+    transaction, identity = judged.item.transaction, judged.identity
+    if not isinstance(transaction, Transaction):
+        whole = None if isinstance(transaction, OversizeTransaction) else encoded(transaction)
+        return Item(identity, whole, True, _state(judged.standing), None, held=facts.known.get(identity, ()))
     item = Item(
-        identity=judged.identity,
-        transaction=None if isinstance(transaction, OversizeTransaction) else encoded(transaction),
-        raw=isinstance(transaction, RawTransaction),
-        state=_state(judged.standing),
-        spend=spend_of(transaction) if isinstance(transaction, Transaction) else None,
-        key=judged.key,
-        held=facts.known.get(judged.identity, ()),
+        identity,
+        encoded(transaction) if body is None else EncodedObject(object_hash(body), body),
+        False,
+        _state(judged.standing),
+        spend_of(transaction),
+        judged.key,
+        facts.known.get(identity, ()),
     )
-    if receipt is not None and isinstance(transaction, Transaction):
-        item.receipt = receipt
-        item.receipt_state = _state(judged.receipt_standing)
-        item.receipt_signer = device_number(transaction.receiver)
-        item.receipt_held = facts.receipts.get(receipt.hash)
-    return item
+    if receipt is None or judged.receipt_standing is None:
+        return item
+    return item._replace(
+        receipt=receipt,
+        receipt_state=_state(judged.receipt_standing),
+        receipt_signer=device_number(transaction.receiver),
+        receipt_held=facts.receipts.get(receipt.hash),
+    )
 
 
-def _state(standing: Standing | None) -> ObjectState:
+def _state(standing: Standing) -> ObjectState:
     if standing is Standing.VERIFIED:
         return ObjectState.VERIFIED
     return ObjectState.INVALID if standing is Standing.INVALID else ObjectState.UNVERIFIED

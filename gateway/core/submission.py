@@ -101,9 +101,8 @@ class EncodedObject(NamedTuple):
     body: bytes
 
 
-@dataclass(slots=True, kw_only=True)
-class Item:
-    """One place of an upload's list; built once, then only read (a frozen one takes four times as long).
+class Item(NamedTuple):
+    """One place of an upload's list.
 
     ``transaction`` is None where its text is too long to keep: only the identity stands in the list.
     ``held`` is what was known of this identity when the facts were read. ``key`` verified it, where one did.

@@ -10,6 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from gateway.core.lora.airtime import airtime_us
+
+BEACON_BYTES = 200
+"""A BEACON without checkpoint takes at most 170 bytes and 8 of header."""
+
 
 @dataclass(frozen=True, slots=True)
 class DataRate:
@@ -30,8 +35,10 @@ class SubBand:
     duty: float
     max_eirp_dbm: float
 
-    def holds(self, frequency_hz: int) -> bool:
-        return self.low_hz <= frequency_hz <= self.high_hz
+    def holds(self, frequency_hz: int, bandwidth_hz: int = 0) -> bool:
+        """Whether the signal lies inside."""
+        half = bandwidth_hz // 2
+        return self.low_hz <= frequency_hz - half and frequency_hz + half <= self.high_hz
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +64,27 @@ class Region:
     sub_bands: tuple[SubBand, ...]
     max_airtime_us: int  # of one frame: dwell time where there is a rule, else a frame nobody should send
 
-    def sub_band(self, frequency_hz: int) -> SubBand | None:
+    def sub_band(self, frequency_hz: int, bandwidth_hz: int = 0) -> SubBand | None:
         """None: nothing may be sent on this frequency."""
-        return next((band for band in self.sub_bands if band.holds(frequency_hz)), None)
+        return next((band for band in self.sub_bands if band.holds(frequency_hz, bandwidth_hz)), None)
 
     def eirp_dbm(self, frequency_hz: int, wanted_dbm: float) -> float:
         """The power to use: what is wanted, or the sub-band's limit where that is lower."""
         band = self.sub_band(frequency_hz)
         return wanted_dbm if band is None else min(wanted_dbm, band.max_eirp_dbm)
+
+    def broadcast(self, spreading_factor: int, bandwidth_hz: int) -> Channel | None:
+        """RX2's frequency at another rate, for what goes to all; None where no beacon fits one frame there."""
+        if self.sub_band(self.rx2.frequency_hz, bandwidth_hz) is None:
+            return None
+        fits = [
+            size
+            for size in range(BEACON_BYTES, 256)
+            if airtime_us(size, spreading_factor=spreading_factor, bandwidth_hz=bandwidth_hz, crc=False)
+            <= self.max_airtime_us
+        ]
+        rate = DataRate(spreading_factor, bandwidth_hz, max(fits, default=0))
+        return Channel(self.rx2.frequency_hz, rate) if fits else None
 
     @property
     def part_bytes(self) -> int:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from gateway.core.refusal import Refusal, Refused
 from gateway.core.wallet.signature import verifies
 from gateway.core.wallet.snapshot import device_id
-from gateway.core.wallet.transaction import AnyTransaction, Receipt, Transaction
+from gateway.core.wallet.transaction import Receipt, Transaction
 from gateway.core.wallet.tree import WalletFrontier
 from gateway.core.wallet.upload import LedgerItem, SnapshotUpload, TransactionsUpload
 
@@ -159,39 +159,28 @@ class _Court:
     def judge_all(
         self, items: Sequence[LedgerItem], identities: Sequence[bytes], known: KnownTransactions
     ) -> tuple[Judged, ...]:
-        return tuple(
-            self._judge(item, identity, known(identity))
-            for item, identity in zip(items, identities, strict=True)
-        )
+        places = zip(items, identities, strict=True)
+        return tuple([self._judge(item, identity, known(identity)) for item, identity in places])
 
     def newly_proven(self) -> frozenset[bytes]:
         return frozenset(self._newly_proven)
 
     def _judge(self, item: LedgerItem, identity: bytes, known: Known | None) -> Judged:
-        standing, key = self._stand(item.transaction, known)
-        return Judged(
-            item=item,
-            identity=identity,
-            standing=standing,
-            key=key,
-            known=known is not None,
-            receipt_standing=self._judge_receipt(item, known),
-            receipt_known=known is not None and item.receipt in known.receipts,
-        )
-
-    def _stand(self, transaction: AnyTransaction, known: Known | None) -> tuple[Standing, bytes | None]:
-        if known:
-            return Standing.VERIFIED, known.key
-        if isinstance(transaction, Transaction):
-            return self._weigh(transaction.sender, transaction.signature, transaction.signed_text)
-        return Standing.INVALID, None
-
-    def _judge_receipt(self, item: LedgerItem, known: Known | None) -> Standing | None:
-        transaction, receipt = item.transaction, item.receipt
+        transaction, receipt = item
+        key = None
+        if known is not None:
+            standing, key = Standing.VERIFIED, known.key
+        elif isinstance(transaction, Transaction):
+            standing, key = self._weigh(transaction.sender, transaction.signature, transaction.signed_text)
+        else:
+            standing = Standing.INVALID
         if receipt is None or not isinstance(transaction, Transaction):
-            return None
-        if known and receipt in known.receipts:
-            return Standing.VERIFIED
+            return Judged(item, identity, standing, key, known is not None)
+        receipt_known = known is not None and receipt in known.receipts
+        receipt_standing = Standing.VERIFIED if receipt_known else self._judge_receipt(transaction, receipt)
+        return Judged(item, identity, standing, key, known is not None, receipt_standing, receipt_known)
+
+    def _judge_receipt(self, transaction: Transaction, receipt: Receipt) -> Standing:
         text = receipt.signed_text(transaction.id)
         return self._weigh(transaction.receiver, receipt.signature, text)[0]
 
@@ -199,7 +188,8 @@ class _Court:
         keys = self._keys_of(signer)
         for key in keys:
             if verifies(key, signature, text):
-                self._prove(key)
+                if key not in self._proven:
+                    self._prove(key)
                 return Standing.VERIFIED, key
         return (Standing.UNVERIFIED if self._proven.isdisjoint(keys) else Standing.INVALID), None
 
