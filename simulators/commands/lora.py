@@ -41,7 +41,7 @@ def command(
 ) -> None:
     """Wallets pay each other and hand over by LoRa; prints what became of it as one JSON line."""
     random = Random(seed)
-    ether = Ether(PLANS[region], random, loss, loss)
+    ether = Ether(PLANS[region], random, loss, loss, airtime_scale=0.01)
     forwarder = SimForwarder(bytes.fromhex("b827ebfffe000001"), (host, port), ether, random)
     season = Season(wallets, seed)
     told = asyncio.run(_run(ether, forwarder, season, random, payments, every))
@@ -58,7 +58,7 @@ async def _run(
     async with forwarder:
         await asyncio.wait_for(forwarder.pulled.wait(), WAIT_FOR_DAEMON_S)
         for wallet in season.play(payments, every):
-            devices.append(LoraDevice(handing[wallet.device_id], ether, random, airtime_scale=0.01))
+            devices.append(LoraDevice(handing[wallet.device_id], ether, random))
             await devices[-1].run()
     return {
         "ledgers": sum(len(wallet.ledger) for wallet in season.wallets),

@@ -19,9 +19,10 @@ from simulators.demo.report import Held, Report, failures, radio_report
 from simulators.demo.screen import Moment, RadioRow, Screen
 from simulators.demo.timetable import PROOFS_S, Timetable
 from simulators.demo.watch import Watch
-from simulators.lora.ether import DeviceTiming, Ether
+from simulators.lora.ether import Ether
 from simulators.lora.forwarder import SimForwarder, UdpFaults
 from simulators.lora.plans import US915
+from simulators.lora.windows import DeviceTiming
 from simulators.wallets import Season
 
 HANDHELDS, PHONES = 8, 8

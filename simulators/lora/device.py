@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
-from simulators.lora.ether import Ether
 from simulators.lora.frames import (
     ABORT,
     ACK,
@@ -23,7 +22,8 @@ from simulators.lora.frames import (
     read_downlink,
     transfer_id,
 )
-from simulators.lora.plans import Tuning
+from simulators.lora.plans import Plan
+from simulators.lora.windows import DeviceTiming
 
 MAX_POLLS = 5
 MAX_BEGINNINGS = 3
@@ -39,6 +39,32 @@ class Wallet(Protocol):
 
     def on_answer(self, answer: bytes) -> bool:
         """Take an answer. False: it is not for me, or I do not believe it, so go on listening."""
+        ...
+
+
+class Listener(Protocol):
+    """A device, as the air sees it."""
+
+    def receive(self, payload: bytes) -> None:
+        """A frame reached the antenna in one of the windows."""
+        ...
+
+
+class Medium(Protocol):
+    """What a device's radio is before: an ether or an air."""
+
+    @property
+    def plan(self) -> Plan: ...
+
+    @property
+    def timing(self) -> DeviceTiming: ...
+
+    async def send(self, device: Listener, payload: bytes, spreading_factor: int, *, listening: bool) -> int:
+        """Send as soon as may be; returns when the frame has left, with its airtime in microseconds."""
+        ...
+
+    def sleep(self, device: Listener) -> None:
+        """The device stops listening."""
         ...
 
 
@@ -62,27 +88,22 @@ class _Transfer:
 
 
 class LoraDevice:
-    """One device. ``pause_scale`` is real seconds for each second it pauses before a poll: 0 for tests.
-
-    An uplink takes its airtime times ``airtime_scale`` on the host's clock.
-    """
+    """One device. ``pause_scale`` is real seconds for each second it pauses before a poll: 0 for tests."""
 
     def __init__(
         self,
         wallet: Wallet,
-        ether: Ether,
+        ether: Medium,
         random: Random,
         *,
         spreading_factor: int = 7,
         pause_scale: float = 1.0,
-        airtime_scale: float = 1.0,
     ) -> None:
         self._wallet = wallet
         self._ether = ether
         self._random = random
         self._spreading_factor = spreading_factor
         self._pause_scale = pause_scale
-        self._airtime_scale = airtime_scale
         self._heard: asyncio.Queue[Downlink] = asyncio.Queue()
         self.counts: Counter[str] = Counter()
         self.airtime_us = 0
@@ -172,8 +193,5 @@ class LoraDevice:
         await self._send(poll_frame(transfer.xid, part), listening=True)
 
     async def _send(self, frame: bytes, *, listening: bool) -> None:
-        tuning: Tuning = (self._random.choice(self._ether.plan.channels_hz), self._spreading_factor, 125_000)
-        airtime_us = self._ether.uplink(self, frame, tuning, listening=listening)
         self.counts["frames"] += 1
-        self.airtime_us += airtime_us
-        await asyncio.sleep(airtime_us / 1e6 * self._airtime_scale)
+        self.airtime_us += await self._ether.send(self, frame, self._spreading_factor, listening=listening)

@@ -7,26 +7,16 @@ one, and counted as ``downlinks_unheard``. Uplinks do not collide here.
 
 from __future__ import annotations
 
-import math
+import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol
 
 from simulators.concentrator.air import lora_us
+from simulators.lora.device import Listener
 from simulators.lora.plans import Plan, Tuning
-
-TOLERANCE_US = 2_000  # a device opens its window a few symbols early; better than this is easy
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceTiming:
-    """Seconds after the end of a flagged uplink; tests shorten them on both sides."""
-
-    rx1_s: float = 1.0
-    rx2_s: float = 2.0
-    common_open_s: float = 4.0
-    common_close_s: float = 20.0
+from simulators.lora.windows import DeviceTiming, window_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +45,6 @@ class Ear(Protocol):
         ...
 
 
-class Listener(Protocol):
-    """A device, as the ether sees it."""
-
-    def receive(self, payload: bytes) -> None: ...
-
-
 @dataclass(slots=True)
 class _Listening:
     tuning: Tuning
@@ -76,10 +60,18 @@ class Ether:
     uplink_loss: float = 0.0  # per frame and forwarder
     downlink_loss: float = 0.0
     timing: DeviceTiming = field(default_factory=DeviceTiming)
+    airtime_scale: float = 1.0  # how much of an uplink's airtime passes on the host's clock
     ears: list[Ear] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     emitted: list[tuple[str, Transmission]] = field(default_factory=list)
     _listening: dict[int, tuple[Listener, _Listening]] = field(default_factory=dict)
+
+    async def send(self, device: Listener, payload: bytes, spreading_factor: int, *, listening: bool) -> int:
+        """Send on any channel; returns when its airtime is over, with its microseconds."""
+        tuning = (self.random.choice(self.plan.channels_hz), spreading_factor, 125_000)
+        airtime_us = self.uplink(device, payload, tuning, listening=listening)
+        await asyncio.sleep(airtime_us / 1e6 * self.airtime_scale)
+        return airtime_us
 
     def uplink(self, device: Listener, payload: bytes, tuning: Tuning, *, listening: bool) -> int:
         """Send at once, to every forwarder that does not lose it; its airtime in microseconds."""
@@ -124,17 +116,9 @@ class Ether:
         ended = listening.ended_us.get(forwarder)
         if ended is None or not sent.inverted_iq:
             return False
-        after, times = (sent.counter_us - ended) % (1 << 32), self.timing
-        if sent.tuning == self.plan.rx1(listening.tuning) and _near(after, times.rx1_s):
-            return True
-        if sent.tuning != self.plan.rx2:
-            return False
-        opens, closes = times.common_open_s * 1e6, times.common_close_s * 1e6
-        return _near(after, times.rx2_s) or opens <= after <= closes - sent.airtime_us
-
-
-def _near(after_us: int, window_s: float) -> bool:
-    return math.isclose(after_us, window_s * 1e6, abs_tol=TOLERANCE_US)
+        after = (sent.counter_us - ended) % (1 << 32)
+        window = window_of(self.plan, self.timing, listening.tuning, sent.tuning, after, sent.airtime_us)
+        return window is not None
 
 
 def _busiest(frames: list[tuple[int, int]]) -> float:

@@ -24,14 +24,14 @@ async def test_every_upload_of_the_wallets_is_answered_as_it_says_over_gwmp(tmp_
     async with house(tmp_path) as here, here.daemon(lora=LORA, limits=LIMITS) as daemon:
         listening = await daemon.said("listening for packet forwarders")
         port = int(listening["address"].rpartition(":")[2])
-        ether = Ether(US915, Random(1))
+        ether = Ether(US915, Random(1), airtime_scale=0.01)
         origin = f"offgrid/{GATEWAY}/1"
         wallets = [VectorWallet(here.public_key, origin, CASES[n::DEVICES]) for n in range(DEVICES)]
         async with SimForwarder(FORWARDER, ("127.0.0.1", port), ether, Random(2)) as forwarder:
             await forwarder.pulled.wait()
             async with asyncio.TaskGroup() as devices:
                 for wallet in wallets:
-                    device = LoraDevice(wallet, ether, Random(3), pause_scale=0.01, airtime_scale=0.01)
+                    device = LoraDevice(wallet, ether, Random(3), pause_scale=0.01)
                     devices.create_task(device.run())
         outcomes = {name: outcome for wallet in wallets for name, outcome in wallet.outcomes.items()}
         assert len(outcomes) == len(CASES)

@@ -18,9 +18,10 @@ from gateway.core.lora.windows import Timing
 from gateway.services.lora_intake import LoraIntake
 from gateway.systemclock import SystemClock
 from simulators.lora.device import LoraDevice
-from simulators.lora.ether import DeviceTiming, Ether
+from simulators.lora.ether import Ether
 from simulators.lora.forwarder import SimForwarder
 from simulators.lora.plans import PLANS
+from simulators.lora.windows import DeviceTiming
 
 # Shorter than the field's times, so that no test waits for a real common window.
 QUICK = Timing(
@@ -85,7 +86,6 @@ class Rig:
             self.random,
             spreading_factor=spreading_factor,
             pause_scale=0.01,
-            airtime_scale=0.01,
         )
 
 
@@ -116,7 +116,8 @@ async def lora_rig(
     driver = GwmpDriver("lora", {"port": 0, "tx_ack_timeout_s": 1.0}, clock=SystemClock())
     link = LoraLink(region, timing=QUICK if quick else Timing(), join=join)
     intake = LoraIntake("lora", driver, link, record, clock=SystemClock())
-    ether = Ether(PLANS[plan], random, uplink_loss, downlink_loss, QUICK_DEVICE if quick else DeviceTiming())
+    timing = QUICK_DEVICE if quick else DeviceTiming()
+    ether = Ether(PLANS[plan], random, uplink_loss, downlink_loss, timing, airtime_scale=0.01)
     service = asyncio.create_task(intake.run(), name="intake")
     try:
         await listening(driver)
