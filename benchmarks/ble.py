@@ -26,6 +26,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.figure import Figure
 from drivers.base import TxRequest
 from drivers.ble import BleDriver
 from drivers.ble.peripheral import Peripheral
@@ -212,6 +213,19 @@ async def run(visits: int, idle_s: float) -> dict[str, Any]:
         "idle": at_rest,
         "links": [{**asdict(one), "share": one.share, "round_trips": one.round_trips} for one in measured],
     }
+
+
+def figures(quick: bool) -> list[Figure]:
+    """Of each kind of link: what was carried, beside what it could carry."""
+    told = asyncio.run(run(3 if quick else 10, 3.0 if quick else 20.0))
+    measured = [Figure("processor while no phone is near", "%", told["idle"]["cpu_percent"])]
+    for link in told["links"]:
+        carried, name = link["bytes_per_s"] / 1e3, link["link"]
+        measured += [
+            Figure(f"{name}: carried, of {link['could_carry'] / 1e3:.0f} kB/s", "kB/s", carried),
+            Figure(f"{name}: to a receipt", "round trips", link["round_trips"]),
+        ]
+    return measured
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

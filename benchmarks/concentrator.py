@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.figure import Figure
 from drivers.base import LoraDownlink, TxRequest
 from drivers.lora_sx1301 import Sx1301Driver
 from simulators.concentrator.images import TEST_SHA256
@@ -200,6 +201,20 @@ async def measure_empty_polls(radio: Sx1301Driver, count: int = 500) -> float:
     for _ in range(count):
         await concentrator.poll()
     return 1e6 * (time.process_time() - cpu) / count
+
+
+def figures(quick: bool) -> list[Figure]:
+    """Nothing of what eight channels can carry is lost."""
+    told = asyncio.run(run(3.0 if quick else 10.0))
+    return [
+        Figure("start of the chip", "s", told.open_s),
+        Figure("processor while nothing is heard", "%", told.idle_cpu_percent, IDLE_LIMIT_PERCENT),
+        Figure("22 long frames a second: lost", "", told.full.lost, 0),
+        Figure("22 long frames a second: processor", "%", told.full.cpu_percent),
+        Figure("190 short frames a second: lost", "", told.small.lost, 0),
+        Figure("190 short frames a second: processor", "%", told.small.cpu_percent),
+        Figure("worst error of an emission in RX1", "us", told.rx1_error_us),
+    ]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,14 +1,12 @@
 """What a daemon costs that has nothing to do: start, memory, processor, wake-ups, bytes to disk.
 
-    python -m benchmarks.idle [--seconds N] [--json FILE]
+    python -m benchmarks idle
 
-The daemon is the real one, with LoRa, HTTP and metrics, connected to the reference coordinator. Exits with 1
-when a figure is over its limit.
+The daemon is the real one, with LoRa, HTTP and metrics, connected to the reference coordinator.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import os
@@ -21,6 +19,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.figure import Figure
 from gateway.keys.generate import make_keys
 from simulators.coordinator import Coordinator
 
@@ -40,20 +39,6 @@ http: {{host: 127.0.0.1, port: 0}}
 metrics: {{host: 127.0.0.1, port: 0}}
 runtime_dir: run
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One measurement beside what it may be."""
-
-    name: str
-    unit: str
-    value: float
-    limit: float
-
-    @property
-    def holds(self) -> bool:
-        return self.value <= self.limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,20 +127,6 @@ async def _daemon(config: Path) -> AsyncIterator[tuple[asyncio.subprocess.Proces
         await reading
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=30.0)
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
-    figures = asyncio.run(measure(arguments.seconds))
-    for figure in figures:
-        mark = "" if figure.holds else "   OVER"
-        print(f"{figure.name:<20} {figure.value:8.2f} {figure.unit:<7} limit {figure.limit:g}{mark}")  # noqa: T201
-    if arguments.json:
-        rows = [{"name": f.name, "unit": f.unit, "value": f.value, "limit": f.limit} for f in figures]
-        arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
-    sys.exit(0 if all(figure.holds for figure in figures) else 1)
-
-
-if __name__ == "__main__":
-    main()
+def figures(quick: bool) -> list[Figure]:
+    """Half a minute of nothing to do, or a few seconds."""
+    return asyncio.run(measure(5.0 if quick else 30.0))

@@ -16,6 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from random import Random
 
+from benchmarks.figure import Figure
 from benchmarks.recording_disk import MODES, Disk, after_cut, connect_to
 from gateway.core.judgement import Judgement, judge, prepare
 from gateway.core.message.uplink import decode_uplink
@@ -158,6 +159,20 @@ def cut_many(cuts: int, seed: int, synchronous: str = "FULL", payments: int = 12
         wrong = check(disk, acknowledged)
         found["fine" if wrong is None else wrong.partition(":")[0]] += 1
     return found
+
+
+def figures(quick: bool) -> list[Figure]:
+    """Cuts over the store as it is, and the control with a weaker setting, which must lose."""
+    cuts = 1000 if quick else 10_000
+    found: Counter[str] = Counter()
+    for part in range(0, cuts, 1000):
+        found += cut_many(1000, 1 + part)
+    control = cut_many(500, 1, "NORMAL")
+    return [
+        Figure("power cuts", "", cuts),
+        Figure("promised and lost, or an invariant broken", "", cuts - found["fine"], 0),
+        Figure("lost with synchronous=NORMAL, of 500", "", 500 - control["fine"], 1, "more"),
+    ]
 
 
 def main() -> int:

@@ -25,6 +25,7 @@ from typing import cast
 
 from nacl.signing import SigningKey
 
+from benchmarks.figure import Figure
 from gateway.core.message.uplink import decode_uplink
 from gateway.core.pin import CoordinatorKey
 from gateway.core.submission import Upload
@@ -217,6 +218,21 @@ async def measure(payments: int) -> tuple[list[Overhead], IdleDay]:
         folder = Path(name)
         idle = await measure_idle(folder)
         return [await measure_overhead(folder, payments, batch, idle) for batch in BATCHES], idle
+
+
+def figures(quick: bool) -> list[Figure]:
+    """By the size of the batches, and of an idle day."""
+    overheads, idle = asyncio.run(measure(400 if quick else 1500))
+    told = []
+    for one in overheads:
+        batch = f"batches of {one.batch}"
+        told += [
+            Figure(f"{batch}: an object", "B", one.per_object, MAX_PER_OBJECT),
+            Figure(f"{batch}: a submission", "B", one.per_submission, MAX_PER_SUBMISSION),
+            Figure(f"{batch}:   of which its list", "B", one.lists_per_submission),
+            Figure(f"{batch}: compressed objects, each", "B", one.compressed_objects / one.objects),
+        ]
+    return [*told, Figure("an idle day", "B", idle.day, MAX_IDLE_DAY)]
 
 
 def main() -> int:
