@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 MAX_REPORTS = 512  # messages whose report is awaited; the oldest is no longer
 VALIDITY = 167  # one day (TS 23.040 clause 9.2.3.12.1): an older receipt is asked for again
-COUNT_RECORD, COUNT_STEP = "spent", 10  # the day's count is written ahead in steps, to spare the disk
+COUNT_RECORD, COUNT_STEP = "spent", 5  # the day's count is written ahead in steps, to spare the disk
 BACKOFF_S = (5.0, 10.0, 20.0, 40.0, 60.0)
 
 

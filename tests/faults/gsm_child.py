@@ -64,30 +64,42 @@ async def main() -> None:
     Session.send = stepping(Session.send)  # type: ignore[method-assign]
     log = Path(directory) / "log"
     held = set(log.read_text().split()) if log.exists() else set()
-    settings = {"port": port, "answer_s": 1.0, "sweep_s": 1.0, "per_minute": 60}
+    settings: dict[str, Any] = {
+        "port": port,
+        "answer_s": 1.0,
+        "sweep_s": 1.0,
+        "per_minute": 60,
+        "per_day": 10_000,
+    }
     driver = GsmDriver("gsm", settings, clock=SystemClock(), spool=SteppingSpool(Path(directory) / "spool"))
     async with driver:
         if message:
             number, text = message
             await driver.transmit(TxRequest(payload=text.encode(), reply_to=number, timeout_s=20))
-        if len(held) < int(stop_after):
-            async for frame in driver.frames():
-                if frame.payload.hex() not in held:
-                    step()
-                    with log.open("a") as file:
-                        file.write(frame.payload.hex() + "\n")
-                        file.flush()
-                        os.fsync(file.fileno())
-                    held.add(frame.payload.hex())
-                    step()
-                await driver.settled(frame)
-                if len(held) >= int(stop_after):
-                    break
-        # What is settled is deleted before we go; the second sweep shows that nothing is left.
-        while driver.stats().gauges.get("storage_used_percent_sm", 1) + driver.stats().gauges.get(
-            "storage_used_percent_me", 1
-        ):
+        listening = asyncio.create_task(listen(driver, log, held))
+        while len(held) < int(stop_after) or not swept_clean(driver):
             await asyncio.sleep(0.05)
+        listening.cancel()
+
+
+async def listen(driver: GsmDriver, log: Path, held: set[str]) -> None:
+    """Commit each content once, then settle."""
+    async for frame in driver.frames():
+        if frame.payload.hex() not in held:
+            step()
+            with log.open("a") as file:
+                file.write(frame.payload.hex() + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            held.add(frame.payload.hex())
+            step()
+        await driver.settled(frame)
+
+
+def swept_clean(driver: GsmDriver) -> bool:
+    """What is settled is deleted before we go: the last sweep found nothing."""
+    gauges = driver.stats().gauges
+    return gauges.get("storage_used_percent_sm") == gauges.get("storage_used_percent_me") == 0
 
 
 if __name__ == "__main__":
