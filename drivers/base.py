@@ -19,8 +19,9 @@ The contract (run over every driver by ``tests/contract``):
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
@@ -115,18 +116,34 @@ class Fix:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelFigures:
+    """What was heard on one channel at one spreading factor (0: FSK) since opening; levels are running means."""
+
+    channel: int
+    frequency_hz: int
+    spreading_factor: int
+    frames: int = 0
+    crc_errors: int = 0
+    rssi_dbm: float = 0.0
+    snr_db: float = 0.0
+    airtime_us: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DriverStats:
     """Counters since opening (monotonic) and gauges (now), for the metrics page and ``status``.
 
     ``frames`` counts by outcome (``ok``, ``crc_bad``, ``queue_full``, ``malformed`` …); ``transmits`` by
     outcome (``sent`` or a :class:`TransmitRefused` reason). ``gauges`` are named with their unit; where all
-    that are named ``*_reachable`` are 0, the radio is open and nobody can be heard.
+    that are named ``*_reachable`` are 0, the radio is open and nobody can be heard. ``channels`` is empty where
+    the radio has none.
     """
 
     frames: Mapping[str, int] = field(default_factory=dict)
     transmits: Mapping[str, int] = field(default_factory=dict)
     gauges: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
+    channels: Sequence[ChannelFigures] = ()
 
 
 @runtime_checkable
@@ -161,6 +178,85 @@ class Locator(Driver, Protocol):
     """Knows where and when it is."""
 
     def fixes(self) -> AsyncIterator[Fix]: ...
+
+
+class TimeSource(Protocol):
+    """Knows UTC by a concentrator's counter, as a GPS with PPS does."""
+
+    def unix_ns_at(self, counter_us: int) -> int | None:
+        """UTC of a linear counter value, or None while it is not known well enough."""
+        ...
+
+
+@runtime_checkable
+class CounterLatch(Protocol):
+    """A concentrator that latches its counter at each PPS, and stamps frames with a source's UTC."""
+
+    async def latched_counter_us(self) -> int:
+        """The linear counter at the last PPS. Raises :class:`drivers.errors.DriverLost`."""
+        ...
+
+    def use_time(self, source: TimeSource | None) -> None: ...
+
+
+@runtime_checkable
+class PulseClock(Locator, TimeSource, Protocol):
+    """A receiver that, told where to read a latched counter, is a :class:`TimeSource` for it."""
+
+    def use_counter(self, latched_us: Callable[[], Awaitable[int]] | None) -> None:
+        """From now on pulses are paired with this counter, and what was known of another is forgotten."""
+        ...
+
+
+@runtime_checkable
+class Broadcaster(Protocol):
+    """Can send without having heard somebody first."""
+
+    def routes(self) -> Mapping[str, object]:
+        """Each transmitter there is: its name as in ``LoraUplink.concentrator`` → ``TxRequest.reply_to``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ImageStatus:
+    """One firmware image as it stands on disk. ``problem`` None: present and right."""
+
+    name: str
+    path: Path
+    sha256: str | None
+    problem: str | None
+
+
+@runtime_checkable
+class FirmwareKeeper(Protocol):
+    """A radio that needs images of its maker, which a person brings. The driver may be closed."""
+
+    def firmware_status(self) -> Sequence[ImageStatus]:
+        """Image by image; never raises for what is missing or wrong."""
+        ...
+
+    def import_firmware(self, sources: Iterable[Path]) -> Sequence[ImageStatus]:
+        """Check and store what is found there. Raises :class:`drivers.errors.DriverConfigError`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A step of a self-test. ``verdict``: ``pass``, ``warn`` or ``fail``; ``fix`` is for the latter two."""
+
+    name: str
+    verdict: str
+    seen: str
+    fix: str = ""
+
+
+@runtime_checkable
+class SelfTesting(Protocol):
+    """A radio that can examine its hardware, step by step. The driver is closed, before and after."""
+
+    def self_test(self) -> AsyncIterator[Check]:
+        """Ends after the first step without which the next make no sense."""
+        ...
 
 
 class Clock(Protocol):

@@ -52,8 +52,13 @@ class GpsDriver:
         self._pulses: Counter[Verdict] = Counter()
 
     def use_counter(self, latched_us: Callable[[], Awaitable[int]] | None) -> None:
-        """Where to read the concentrator's linear counter as it was at the last PPS."""
+        """Where to read the concentrator's linear counter as it was at the last PPS; a new line starts over."""
         self._counter = latched_us
+        self.reference = TimeReference()
+
+    def unix_ns_at(self, counter_us: int) -> int | None:
+        """UTC of that counter's value; None more than 30 s from the newest pulse."""
+        return self.reference.unix_ns_at(counter_us)
 
     async def __aenter__(self) -> Self:
         try:

@@ -215,6 +215,11 @@ class Concentrator:
     # -- the bus
 
     @property
+    def on_the_bus(self) -> bool:
+        """Whether SPI is open."""
+        return self._bus is not None
+
+    @property
     def _open_bus(self) -> Bus:
         if self._bus is None:
             raise DriverLost("the concentrator is closed")

@@ -16,19 +16,31 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Protocol, Self
+from pathlib import Path
+from typing import Any, Self
 
-from drivers.base import Clock, DriverStats, Frame, LoraUplink, TxReceipt, TxRequest
-from drivers.errors import DriverLost, TransmitRefused
+from drivers.base import (
+    Check,
+    Clock,
+    DriverStats,
+    Frame,
+    ImageStatus,
+    LoraUplink,
+    TimeSource,
+    TxReceipt,
+    TxRequest,
+)
+from drivers.errors import DriverConfigError, DriverLost, TransmitRefused
 from drivers.lora_sx1301.airtime import fsk_airtime_us, lora_airtime_us
 from drivers.lora_sx1301.concentrator import Concentrator
-from drivers.lora_sx1301.firmware import Firmware
-from drivers.lora_sx1301.images import load_firmware
+from drivers.lora_sx1301.firmware import Firmware, FirmwareRejected
+from drivers.lora_sx1301.images import IMPORT_COMMAND, firmware_status, import_firmware, load_firmware
 from drivers.lora_sx1301.receive import Crc, FifoGarbled, Packet, Reception, correct
+from drivers.lora_sx1301.selftest import self_test
 from drivers.lora_sx1301.settings import parse_settings
-from drivers.lora_sx1301.tally import ChannelTally, Tally
+from drivers.lora_sx1301.tally import Tally
 from drivers.lora_sx1301.transmitter import TransmitQueue
 from drivers.lora_sx1301.watchdog import Silence, Vitals, judge
 
@@ -41,14 +53,6 @@ GARBLED_LIMIT = 5  # impossible FIFO heads in a row before the chip is reset
 SUSPECT_LIMIT = 2  # bad vitals in a row: a single one may be a bit error on the bus
 SOFT_RESET_TRUST_S = 120.0  # trouble sooner after a soft reset calls for the pin
 OUTCOMES = {Crc.BAD: "crc_bad", Crc.MISSING: "crc_missing", Crc.UNKNOWN: "malformed"}
-
-
-class TimeSource(Protocol):
-    """Knows UTC by the concentrator's counter, as a GPS with PPS does."""
-
-    def unix_ns_at(self, counter_us: int) -> int | None:
-        """UTC of a linear counter value, or None while it is not known well enough."""
-        ...
 
 
 class Sx1301Driver:
@@ -302,6 +306,33 @@ class Sx1301Driver:
             return False
         return True
 
+    def routes(self) -> Mapping[str, object]:
+        """The one transmitter, while the chip is set up."""
+        return {} if self._sender is None else {self._settings.spi: None}
+
+    # -- before it is opened
+
+    def firmware_status(self) -> Sequence[ImageStatus]:
+        """The three images in the configured folder."""
+        return firmware_status(self._settings.firmware, self._settings.firmware_sha256)
+
+    def import_firmware(self, sources: Iterable[Path]) -> Sequence[ImageStatus]:
+        """Find, check and store the three images. Raises :class:`DriverConfigError`."""
+        folder = self._settings.firmware
+        try:
+            return import_firmware(sources, folder, self._settings.firmware_sha256)
+        except FirmwareRejected as error:
+            raise DriverConfigError(str(error), fix=IMPORT_COMMAND) from error
+        except OSError as error:
+            raise DriverConfigError(
+                f"{error.filename or folder}: {error.strerror}",
+                fix="run it as a user who may read the sources and write there, such as by sudo",
+            ) from error
+
+    def self_test(self) -> AsyncIterator[Check]:
+        """Images, SPI, reset, version, burst, start (PLL, calibration), counter."""
+        return self_test(self._settings, self._clock)
+
     # -- time and figures
 
     async def latched_counter_us(self) -> int:
@@ -314,10 +345,6 @@ class Sx1301Driver:
         """Stamp frames with this source's UTC while it has one."""
         self._time = source
 
-    def channels(self) -> list[ChannelTally]:
-        """What was heard, by channel and spreading factor."""
-        return self._tally.rows()
-
     def stats(self) -> DriverStats:
         """Frames and transmits by outcome; gauges in the unit of their name."""
         return DriverStats(
@@ -325,6 +352,7 @@ class Sx1301Driver:
             transmits=dict(self._transmitter.outcomes),
             gauges=self._gauges(),
             note=str(self._failure) if self._failure else self._note,
+            channels=self._tally.rows(),
         )
 
     def _gauges(self) -> dict[str, float]:
@@ -338,14 +366,6 @@ class Sx1301Driver:
         if self._concentrator is not None:
             gauges["spi_hz"] = float(self._concentrator.clock_hz)
             gauges |= self._airtime_gauges(self._concentrator.now_us)
-        for row in self._tally.rows():
-            place = f"channel_{row.if_chain}_sf{row.spreading_factor}"
-            gauges |= {
-                f"{place}_frames": float(row.frames),
-                f"{place}_crc_errors": float(row.crc_errors),
-                f"{place}_rssi_dbm": row.rssi_dbm,
-                f"{place}_snr_db": row.snr_db,
-            }
         return gauges
 
     def _airtime_gauges(self, now_us: int) -> dict[str, float]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from drivers.base import ImageStatus
 from drivers.errors import DriverConfigError
 from drivers.lora_sx1301.firmware import (
     NAMES,
@@ -27,16 +27,6 @@ IMPORT_COMMAND = (
     "get https://github.com/Lora-net/lora_gateway and run: "
     "offgrid-gateway firmware import lora_gateway/libloragw/src"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ImageStatus:
-    """One image as it stands on disk. ``problem`` None: present and right."""
-
-    name: str
-    path: Path
-    sha256: str | None
-    problem: str | None
 
 
 def load_firmware(folder: Path, sha256: Mapping[str, str] = SEMTECH_SHA256) -> Firmware:

@@ -72,14 +72,17 @@ class SlidingWindow:
 
 
 class AirtimeLedger:
-    """The region's limits, kept. Owned by the driver; survives a reset of the chip."""
+    """The region's limits, kept. Owned by the driver; survives a reset of the chip.
 
-    def __init__(self, region: Region) -> None:
+    ``duty`` False leaves the duty cycle to whoever asks for emissions; the dwell time is kept in any case.
+    """
+
+    def __init__(self, region: Region, *, duty: bool = True) -> None:
         self._region = region
         self._bands = {
             band: SlidingWindow(HOUR_US, int(HOUR_US * band.duty))
             for band in region.sub_bands
-            if band.duty < 1
+            if duty and band.duty < 1
         }
         self._channels: dict[int, SlidingWindow] = {}  # dwell, by frequency; at most a band's channels
 

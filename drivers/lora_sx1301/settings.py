@@ -18,7 +18,7 @@ class Settings:
     """What a configuration can say of one concentrator.
 
     ``spi``: ``spidev:0.0`` or ``unix:PATH``. ``reset``: ``gpio:17``, ``unix:PATH`` or ``none`` (soft resets
-    only). ``region`` None: receive only. ``antenna_gain_db``: gain less cable loss, subtracted from the EIRP
+    only). ``region`` None: receive only. ``duty`` False: whoever asks for emissions keeps the duty cycle. ``antenna_gain_db``: gain less cable loss, subtracted from the EIRP
     asked for. ``silence_s``: no shorter silence is ever taken for a dead receiver.
     """
 
@@ -28,6 +28,7 @@ class Settings:
     firmware: Path
     firmware_sha256: Mapping[str, str]
     region: Region | None
+    duty: bool
     antenna_gain_db: float
     public: bool
     clock_hz: int
@@ -40,9 +41,10 @@ DEFAULTS: Mapping[str, Any] = {
     "reset": "gpio:17",
     "plan": "EU868",
     "gain_table": "rak_current",
-    "firmware": "/var/lib/offgrid-gateway/firmware",
+    "firmware": "/var/lib/offgrid/firmware",
     "firmware_sha256": SEMTECH_SHA256,
     "region": None,
+    "duty_cycle": True,
     "antenna_gain_dbi": 0.0,
     "public_network": True,
     "spi_hz": 2_000_000,
@@ -67,6 +69,7 @@ def parse_settings(values: Mapping[str, Any]) -> Settings:
         firmware=Path(chosen["firmware"]),
         firmware_sha256=dict(chosen["firmware_sha256"]),
         region=None if region is None else find_region(str(region)),
+        duty=bool(chosen["duty_cycle"]),
         antenna_gain_db=_number(chosen, "antenna_gain_dbi", -20, 20),
         public=bool(chosen["public_network"]),
         clock_hz=int(_number(chosen, "spi_hz", 100_000, 8_000_000)),

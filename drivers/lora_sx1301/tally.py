@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from drivers.base import ChannelFigures
+
 
 @dataclass(slots=True)
 class ChannelTally:
@@ -27,6 +29,19 @@ class ChannelTally:
         self.snr_db += (snr_db - self.snr_db) * weight
         self.airtime_us += airtime_us
 
+    def figures(self) -> ChannelFigures:
+        """As it stands."""
+        return ChannelFigures(
+            channel=self.if_chain,
+            frequency_hz=self.frequency_hz,
+            spreading_factor=self.spreading_factor,
+            frames=self.frames,
+            crc_errors=self.crc_errors,
+            rssi_dbm=self.rssi_dbm,
+            snr_db=self.snr_db,
+            airtime_us=self.airtime_us,
+        )
+
 
 class Tally:
     """All channels together, and frames by outcome."""
@@ -40,6 +55,6 @@ class Tally:
         key = (if_chain, spreading_factor)
         return self._channels.setdefault(key, ChannelTally(if_chain, frequency_hz, spreading_factor))
 
-    def rows(self) -> list[ChannelTally]:
+    def rows(self) -> tuple[ChannelFigures, ...]:
         """In order of channel and spreading factor."""
-        return [self._channels[key] for key in sorted(self._channels)]
+        return tuple(self._channels[key].figures() for key in sorted(self._channels))

@@ -41,7 +41,7 @@ class TransmitQueue:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self.outcomes: Counter[str] = Counter()
         self.airtime_us = 0  # sent; nothing was heard meanwhile
-        self.ledger = None if settings.region is None else AirtimeLedger(settings.region)
+        self.ledger = None if settings.region is None else AirtimeLedger(settings.region, duty=settings.duty)
         self._settings, self._clock = settings, clock
         self._schedule = Schedule()
         self._waiting: dict[int, Waiting] = {}
@@ -199,6 +199,8 @@ class TransmitQueue:
         waiting = self._waiting.pop(place.ticket)
         if self.ledger is not None and place.ticket != self._schedule.armed:
             self.ledger.strike(waiting.claim)
+        if place.ticket == self._schedule.armed:
+            refusal = TransmitRefused(refusal.reason, str(refusal), on_air=True)
         self._schedule.remove(place.ticket)
         if not waiting.outcome.done():
             waiting.outcome.set_exception(refusal)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from gateway.config.fields import Section
-from gateway.config.load import RadioSetup, load, radio_setups
+from gateway.config.load import RadioSetup, concentrator_settings, gps_setup, load, radio_setups
 from gateway.config.model import (
     Config,
     DeviceLimits,
     Gateway,
+    Gps,
     Http,
     Limits,
     Location,
@@ -28,6 +29,7 @@ __all__ = [
     "Config",
     "DeviceLimits",
     "Gateway",
+    "Gps",
     "Http",
     "Limits",
     "Location",
@@ -44,6 +46,8 @@ __all__ = [
     "Storage",
     "Sync",
     "Tls",
+    "concentrator_settings",
+    "gps_setup",
     "load",
     "radio_setups",
 ]

@@ -19,6 +19,10 @@ from gateway.config.source import MAX_BYTES, Location, Source, parse
 from gateway.errors import ConfigError, Problem
 
 
+CONCENTRATOR = "lora_sx1301"
+PLANS: Mapping[int, str] = {868: "EU868", 915: "US915"}
+
+
 @dataclass(frozen=True, slots=True)
 class RadioSetup:
     """What it takes to build one driver: ``load_driver(driver)(name, settings, clock=…)``."""
@@ -52,13 +56,43 @@ def load(path: Path, *, clock: Clock | None = None) -> Config:
 def radio_setups(config: Config) -> tuple[RadioSetup, ...]:
     """Every radio that a driver serves, ``lora`` first."""
     setups = [
-        RadioSetup(name, radio.driver, radio.options, ("radios", name))
+        RadioSetup(name, radio.driver, _settings(config, radio.driver, radio.options), ("radios", name))
         for name, radio in config.radios.items()
     ]
     lora = config.lora
     if lora is not None and lora.driver != "none":
-        setups.insert(0, RadioSetup("lora", lora.driver, lora.options, ("lora",)))
+        setups.insert(
+            0, RadioSetup("lora", lora.driver, _settings(config, lora.driver, lora.options), ("lora",))
+        )
     return tuple(setups)
+
+
+def gps_setup(config: Config) -> RadioSetup | None:
+    """What it takes to build the GPS driver; None where there is none."""
+    gps = config.gps
+    if gps is None:
+        return None
+    return RadioSetup("gps", gps.driver, {"address": gps.address, "baud": gps.baud}, ("gps",))
+
+
+def concentrator_settings(config: Config) -> Mapping[str, Any]:
+    """What the rest of the configuration says of a concentrator that we drive ourselves.
+
+    The duty cycle is the link's to keep: it outlives the driver, and knows what is worth the hour's last second.
+    """
+    settings: dict[str, Any] = {"firmware": str(config.storage.firmware_folder), "duty_cycle": False}
+    if (lora := config.lora) is not None:
+        settings |= {
+            "plan": PLANS[lora.frequency],
+            "region": lora.region,
+            "antenna_gain_dbi": lora.antenna_gain_dbi,
+        }
+    return settings
+
+
+def _settings(config: Config, driver: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Explicit options go first."""
+    return {**concentrator_settings(config), **options} if driver == CONCENTRATOR else options
 
 
 def _read(path: Path) -> bytes:
@@ -87,7 +121,8 @@ def _validate(source: Source, base: Path, found: list[Problem]) -> Config | None
 
 def _driver_problems(config: Config, source: Source, clock: Clock) -> list[Problem]:
     found = []
-    for setup in radio_setups(config):
+    gps = gps_setup(config)
+    for setup in (*radio_setups(config), *([gps] if gps else [])):
         try:
             factory = load_driver(setup.driver)
         except DriverConfigError as error:
@@ -96,11 +131,12 @@ def _driver_problems(config: Config, source: Source, clock: Clock) -> list[Probl
         try:
             factory(setup.name, setup.settings, clock=clock)
         except DriverConfigError as error:
-            found.append(source.problem((*setup.location, "options", *_named(error, setup)), str(error)))
+            where = setup.location if setup is gps else (*setup.location, "options")
+            found.append(source.problem((*where, *_named(error, source, where)), str(error)))
     return found
 
 
-def _named(error: DriverConfigError, setup: RadioSetup) -> Location:
-    """The option that the driver's message speaks of first, if it speaks of one that is there."""
+def _named(error: DriverConfigError, source: Source, where: Location) -> Location:
+    """The option that the driver's message speaks of first, if it speaks of one that the file has there."""
     words = re.findall(r"\w+", str(error))
-    return next(((word,) for word in words if word in setup.settings), ())
+    return next(((word,) for word in words if source.seen((*where, word)) != "nothing"), ())

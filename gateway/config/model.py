@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, field_validator
 
 from gateway.config.fields import (
     Allowed,
@@ -25,6 +25,7 @@ from gateway.config.fields import (
     Section,
     WebSocketAddress,
 )
+from gateway.core.lora.regions import REGIONS
 
 Port = Annotated[int, Field(ge=0, le=65535)]  # 0: any free port, for tests
 Options = Annotated[
@@ -72,7 +73,8 @@ class Network(Section):
 class Lora(Section):
     """Receive on US915 sub-band 2 (915) or EU868 (868); transmit only when ``region`` is set.
 
-    ``spreading_factor``, ``bandwidth`` (kHz) and ``tx_power`` (dBm EIRP) are downlink defaults.
+    ``spreading_factor`` and ``bandwidth`` (kHz) are what is sent with where no uplink decides it: the BEACON, each
+    ``beacon_seconds`` (0: none). ``tx_power`` (dBm EIRP) is everything's, under the region's limit.
     ``driver`` ``none``: no LoRa radio is opened.
     """
 
@@ -82,6 +84,7 @@ class Lora(Section):
     tx_power: Annotated[float, Field(ge=-10, le=30)] = 14
     region: Literal["EU868", "US915"] | None = None
     antenna_gain_dbi: Annotated[float, Field(ge=-20, le=20)] = 0.0
+    beacon_seconds: Annotated[int, Field(ge=0, le=86_400)] = 0
     driver: DriverName = "lora_gwmp"
     options: Options
 
@@ -92,6 +95,22 @@ class Lora(Section):
         if region is not None and frequency is not None and not region.endswith(str(frequency)):
             raise ValueError(f"frequency is {frequency}; allowed: the region of that band")
         return region
+
+    @field_validator("beacon_seconds")
+    @classmethod
+    def _a_beacon_may_be_sent(cls, seconds: int, info: ValidationInfo) -> int:
+        if 0 < seconds < 60:
+            raise ValueError("allowed: 0 for none, or 60 to 86400")
+        region, factor = info.data.get("region"), info.data.get("spreading_factor")
+        bandwidth = info.data.get("bandwidth")
+        if not seconds or region is None or factor is None or bandwidth is None:
+            return seconds
+        if REGIONS[region].broadcast(factor, bandwidth * 1000) is None:
+            raise ValueError(
+                f"{region} has no room for a beacon at spreading_factor {factor} and bandwidth {bandwidth}; "
+                "allowed: a faster rate (7 and 125 in every region)"
+            )
+        return seconds
 
 
 class Storage(Section):
@@ -104,9 +123,27 @@ class Storage(Section):
     min_free_mb: Annotated[int, Field(ge=1, le=1_000_000)] = 200
 
     @property
+    def firmware_folder(self) -> Path:
+        """Where ``firmware import`` puts what radios need of their makers."""
+        return self.path.parent / "firmware"
+
+    @property
+    def airtime_path(self) -> Path:
+        """Where the airtime of the last hour is kept over a restart."""
+        return self.path.parent / "airtime.json"
+
+    @property
     def pin_path(self) -> Path:
         """Where ``register`` keeps the coordinator's key."""
         return self.path.parent / "coordinator.vkey"
+
+
+class Gps(Section):
+    """A receiver on a serial line. A concentrator's PPS pin must be wired to it for exact times of frames."""
+
+    address: Annotated[str, StringConstraints(min_length=1, max_length=200)] = "/dev/ttyAMA0"
+    baud: Literal[4800, 9600, 19200, 38400, 57600, 115200] = 9600
+    driver: DriverName = "gps"
 
 
 class Security(Section):
@@ -212,6 +249,7 @@ class Config(Section):
     logging: Logging = Logging()
     limits: Limits = Limits()
     sync: Sync = Sync()
+    gps: Gps | None = None
     radios: Radios
     runtime_dir: FilePath = Path("/run/offgrid")
 
@@ -241,7 +279,7 @@ class Config(Section):
     @field_validator("radios")
     @classmethod
     def _no_two_radios_share_a_name(cls, radios: Mapping[str, Radio]) -> Mapping[str, Radio]:
-        taken = sorted({"lora", "http"} & radios.keys())
+        taken = sorted({"lora", "http", "gps"} & radios.keys())
         if taken:
             raise ValueError(f"the names of the built-in radios are taken: {', '.join(taken)}")
         return radios

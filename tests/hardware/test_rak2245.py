@@ -1,6 +1,6 @@
 """What is assumed of an SX1301 and not proven by a recording, asked of a real one. Each answer is printed.
 
-    export OFFGRID_SX1301=spidev:0.0 OFFGRID_FIRMWARE_DIR=/var/lib/offgrid-gateway/firmware
+    export OFFGRID_SX1301=spidev:0.0 OFFGRID_FIRMWARE_DIR=/var/lib/offgrid/firmware
     pytest -m hardware -s tests/hardware
 
 ``OFFGRID_SX1301_TRANSMIT=EU868`` (or ``US915``) also allows the one question that may make it send, at its
