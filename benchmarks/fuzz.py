@@ -29,6 +29,7 @@ from drivers.lora_gwmp.wire import GwmpError
 from drivers.lora_gwmp.wire import decode as decode_datagram
 from gateway.core import cbor
 from gateway.core.cbor import CborError
+from gateway.core.lists import ListInvalid, continuation, difference, expand
 from gateway.core.lora.frames import Data, FrameError, Poll, split, xid_of
 from gateway.core.lora.frames import decode_uplink as decode_link_frame
 from gateway.core.lora.link import LoraLink, Message
@@ -37,6 +38,7 @@ from gateway.core.lora.windows import Heard
 from gateway.core.message.uplink import decode_uplink
 from gateway.core.message.wallet_json import decode_snapshot
 from gateway.core.refusal import Refused
+from gateway.core.sync import messages as sync
 from gateway.core.wallet.objects import (
     HASH_BYTES,
     BoundReceipt,
@@ -492,6 +494,45 @@ def _refused_or_not(pdu: str) -> None:
         return
 
 
+def _sync_samples() -> list[bytes]:
+    """What a coordinator says, one of each."""
+    note = (
+        b"offgrid/kibera-07/1\n3\n"
+        + b64encode(bytes(32))
+        + b"\n\n\xe2\x80\x94 x "
+        + b64encode(bytes(68))
+        + b"\n"
+    )
+    return [
+        message.to_bytes()
+        for message in (
+            sync.Challenge(bytes(32), bytes(32), "coordinator.example", 1_767_225_626_457),
+            sync.Welcome(3, note, 1_767_225_626_457, bytes(64)),
+            sync.Catchup(3, note, 1_767_225_626_457, bytes(64)),
+            sync.Fork(note, note, 3, bytes(32)),
+            sync.Reject("clone", "two devices", bytes(64)),
+            sync.Reject("busy", "later", None),
+            sync.Want(7, b"\xff\x01"),
+            sync.Ack(9, 1_767_225_626, bytes(64)),
+            sync.Missing(7, b"\x02"),
+            sync.NeedHashes(7),
+            sync.Fetch(1, (bytes(32), bytes([1]) * 32)),
+            sync.Time(1_767_225_626_457),
+        )
+    ]
+
+
+_BASE = list(range(100, 140))
+
+
+def _list_samples() -> list[bytes]:
+    raw = bytes(range(32))
+    return [
+        difference([*_BASE[:20], 300, *_BASE[25:], 200, 290, raw, 301, 12], _BASE, 300),
+        continuation(len(_BASE), [3, 299, 300, raw, 301], 300),
+    ]
+
+
 TARGETS = {
     "at": Target(_at_samples, _at, ()),
     "pdu": Target(_pdu_samples, _pdu, (PduError,)),
@@ -500,6 +541,8 @@ TARGETS = {
     "cbor": Target(_cbor_samples, _uplink, (Refused,)),
     "json": Target(_json_samples, _envelope, (Refused,)),
     "object": Target(_object_samples, _object, (CborError,)),
+    "sync": Target(_sync_samples, sync.parse, (CborError,)),
+    "list": Target(_list_samples, lambda ops: expand(ops, _BASE, [300, 301], 300), (ListInvalid,)),
 }
 
 

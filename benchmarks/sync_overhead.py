@@ -4,8 +4,10 @@
 
 Real uploads of a simulated season go through recorder, store and link to the reference coordinator on
 loopback; bytes are those of WebSocket frames in both directions, without TLS and TCP below them. The objects'
-own share is what one zstd frame over exactly the objects of each batch takes. Lists are told apart: they are
-content too, though no objects.
+own share is what one zstd frame over exactly the objects of each batch takes. A receipt goes without its
+transaction's identity (32 bytes) where that stands right before it, so the link may well carry less than the
+compressed objects; `framing` is therefore told too: all that is neither offered nor wanted nor an object as
+it is sent. Lists are told apart: they are content too, though no objects.
 """
 
 from __future__ import annotations
@@ -21,19 +23,21 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from nacl.signing import SigningKey
+from zstandard import ZstdDecompressor
 
 from benchmarks.figure import Figure
+from gateway.core.cbor import decode
 from gateway.core.message.uplink import decode_uplink
 from gateway.core.pin import CoordinatorKey
 from gateway.core.submission import Upload
 from gateway.core.sync import Local
-from gateway.core.sync.batch import pack
+from gateway.core.sync.batch import Offered, pack
 from gateway.core.timekeeper import Timekeeper
 from gateway.core.wallet.upload import SnapshotUpload
-from gateway.model import Source, Stamp, TimeQuality
+from gateway.model import Batch, Source, Stamp, TimeQuality
 from gateway.services.recorder import Recorder
 from gateway.services.sync_link import LinkFigures, LinkSettings, SyncLink
 from gateway.store import Store, StoreSettings
@@ -66,6 +70,7 @@ class Overhead:
     total: int
     per_object: float
     per_submission: float
+    framing_per_submission: float  # above the objects as they are sent: shortened, then compressed
     lists_per_submission: float  # of which list differences
 
 
@@ -174,15 +179,16 @@ async def measure_overhead(folder: Path, payments: int, batch: int, idle: IdleDa
     async with Store(settings) as store:
         await record_season(store, payments)
         size = (await store.head()).size
-        objects = compressed = with_lists = offers = 0
+        objects = compressed = shortened = with_lists = offers = 0
         at = 0
         while at < size:
             read = await store.read_batch(at, batch)
             bodies = [item.body for entry in read.entries for item in entry.objects]
             objects += len(bodies)
             compressed += len(pack(bodies))
-            lists = [entry.list and [entry.list.base, entry.list.ops] for entry in read.entries]
-            with_lists += len(pack([lists, bodies]))
+            sent, lists = sent_of(read)
+            shortened += len(pack(sent))
+            with_lists += len(pack([lists, sent]))
             offers += 8 * len(bodies) + -(-len(bodies) // 8)
             at = read.end
         async with linked(store, folder, batch) as link:
@@ -198,8 +204,19 @@ async def measure_overhead(folder: Path, payments: int, batch: int, idle: IdleDa
         total=total,
         per_object=offers / objects,
         per_submission=rest / size,
-        lists_per_submission=(with_lists - compressed) / size,
+        framing_per_submission=(total - shortened - offers) / size,
+        lists_per_submission=(with_lists - shortened) / size,
     )
+
+
+def sent_of(batch: Batch) -> tuple[list[bytes], bytes]:
+    """The objects as ENTRIES carries them, and the list differences end to end."""
+    offered = Offered.of(batch, bytes(32))
+    everything = (1 << len(offered.objects)) - 1
+    packed = offered.packed_entries(everything.to_bytes(-(-len(offered.objects) // 8), "little"))
+    _, _, sent = cast(list[Any], decode(ZstdDecompressor().decompress(packed)))
+    lists = b"".join(bytes(2) + entry.list.ops for entry in batch.entries if entry.list is not None)
+    return sent, lists
 
 
 async def measure_idle(folder: Path) -> IdleDay:
@@ -246,8 +263,8 @@ def main() -> int:
             f"batches of {one.batch:3}: {one.submissions} submissions, {one.objects} objects, "
             f"{one.compressed_objects} B compressed, {one.total} B on the wire: "
             f"{one.per_object:.2f} B an object (limit {MAX_PER_OBJECT}), "
-            f"{one.per_submission:.1f} B a submission (limit {MAX_PER_SUBMISSION}), "
-            f"{one.lists_per_submission:.1f} of them its list\n"
+            f"{one.per_submission:.1f} B a submission (limit {MAX_PER_SUBMISSION}); "
+            f"framing {one.framing_per_submission:.1f} B, {one.lists_per_submission:.1f} of them its list\n"
         )
     sys.stdout.write(
         f"idle day: {idle.day} B (limit {MAX_IDLE_DAY}), opening {idle.opening} B, "

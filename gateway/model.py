@@ -80,10 +80,14 @@ class ListDifference:
 
 @dataclass(frozen=True, slots=True)
 class LoggedObject:
-    """One object an entry covers; ``body`` is None when it was pruned."""
+    """One object an entry covers; ``body`` is None when it was pruned.
+
+    ``identity`` is that of a transaction, verified or raw; None for every other kind.
+    """
 
     hash: bytes
     body: bytes | None
+    identity: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,15 +18,23 @@ from websockets.typing import Subprotocol
 
 from simulators.textbook.cbor import decode, encode
 from simulators.textbook.merkle import leaf_hash, root_of, root_of_data
-from simulators.textbook.notes import Checkpoint, sign_checkpoint
+from simulators.textbook.notes import (
+    COSIGNATURE,
+    Checkpoint,
+    NoteKey,
+    parse,
+    sign_checkpoint,
+    with_cosignature,
+)
 from simulators.textbook.objects import Key, Raw, Transaction, object_hash, parse_object
 from simulators.textbook.signing import LINK_GATEWAY, labelled, sign
+from simulators.textbook.varints import varint, zigzag
 from simulators.wallets.wallet import HandOver, Payment
 
 CHALLENGE, HELLO, WELCOME, CATCHUP, FORK, REJECT = range(1, 7)
 OFFER, WANT, ENTRIES, COMMIT, ACK, MISSING, NEED_HASHES, HASHES, OBJECTS = range(10, 19)
 FETCH, BODIES, HEARTBEAT, TIME = 20, 21, 30, 31
-COPY, NEW, ORD, RAW = range(4)
+COPY, NEW, ORD = range(3)
 
 Array = list[Any]
 
@@ -78,7 +86,7 @@ class RawGateway:
         k = len(before) if identities[: len(before)] == before else 0
         after = set(identities[k:])
         if k:
-            ops += bytes([COPY]) + _varint(0) + _varint(k)
+            ops += varint(COPY)  # all of the base
         for payment in over.payments:
             fresh = self._fresh([payment.transaction.encode()])
             new += fresh
@@ -117,8 +125,9 @@ class RawGateway:
 
     def _named(self, payment: Payment, fresh: list[bytes]) -> bytes:
         if fresh:
-            return bytes([NEW]) + _varint(1)
-        return bytes([ORD]) + _varint(1) + _varint(self.identities[payment.transaction.identity])
+            return varint(1 << 3 | NEW)
+        back = len(self.ordinals) - 1 - self.identities[payment.transaction.identity]
+        return varint(1 << 3 | ORD) + varint(back)
 
 
 class RawLink:
@@ -130,6 +139,7 @@ class RawLink:
         self._gateway = gateway
         self._instance = instance
         self.nonce = b""
+        self.coordinator: NoteKey
         self.socket: ClientConnection
 
     async def __aenter__(self) -> Self:
@@ -154,10 +164,7 @@ class RawLink:
         data = await self.socket.recv()
         if isinstance(data, str):
             raise TypeError("a text message")
-        array = decode(data)
-        if not isinstance(array, list):
-            raise TypeError("no array")
-        return array
+        return _array(data)
 
     async def ask(self, array: Array) -> Array:
         await self.send(array)
@@ -165,13 +172,17 @@ class RawLink:
 
     async def open(self, checkpoint: bytes | None = None, **changed: Any) -> Array:
         """CHALLENGE → HELLO → its answer. `changed` overrides fields of HELLO after it was signed."""
-        challenge = await self.receive()
-        self.nonce, coordinator = challenge[1], challenge[2]
-        return await self.ask(self.hello(coordinator, checkpoint, **changed))
+        await self.challenged()
+        return await self.ask(self.hello(checkpoint, **changed))
 
-    def hello(self, coordinator: bytes, checkpoint: bytes | None, **changed: Any) -> Array:
+    async def challenged(self) -> None:
+        """Until CHALLENGE has come."""
+        _, self.nonce, key, name, _ = await self.receive()
+        self.coordinator = NoteKey(name, key, COSIGNATURE)
+
+    def hello(self, checkpoint: bytes | None, **changed: Any) -> Array:
         gateway, nonce = self._gateway, b"g" * 32
-        signed = [self.nonce, nonce, gateway.origin, coordinator, self._instance]
+        signed = [self.nonce, nonce, gateway.origin, self.coordinator.key, self._instance]
         signed.append(sha256(checkpoint or b"").digest())
         fields = {
             "id": gateway.id,
@@ -194,8 +205,21 @@ class RawLink:
     def entries(self, start: int, end: int, wanted: bytes) -> Array:
         batch = self._gateway.log[start:end]
         bodies = [body for one in batch for body in one.objects]
-        sent = [body for at, body in enumerate(bodies) if wanted[at // 8] >> at % 8 & 1]
-        return [ENTRIES, start, deflate([[one.fields for one in batch], sent])]
+        short = [_short(body, before) for before, body in zip([b"", *bodies], bodies, strict=False)]
+        sent = [body for at, body in enumerate(short) if wanted[at // 8] >> at % 8 & 1]
+        radios = sorted({one.fields[3] for one in batch})
+        return [ENTRIES, start, deflate([_rows(start, batch, radios), radios, sent])]
+
+    def commit(self, size: int | None = None) -> Array:
+        """COMMIT of our head at `size`; of the newest without."""
+        note = self._gateway.checkpoint(size)
+        head, ((_, _, signature),) = parse(note)
+        return [COMMIT, head.size, head.root, signature]
+
+    def cosigned(self, ack: Array) -> bytes:
+        """The checkpoint that an ACK is about, with its cosignature."""
+        _, size, time_s, signature = ack
+        return with_cosignature(self._gateway.checkpoint(size), self.coordinator, time_s, signature)
 
     async def push(self, start: int, end: int | None = None) -> Array:
         """A whole batch; returns the answer to its COMMIT."""
@@ -204,7 +228,7 @@ class RawLink:
         if kind != WANT:
             raise TypeError(f"WANT expected, {kind} seen")
         await self.send(self.entries(start, end, wanted))
-        return await self.ask([COMMIT, self._gateway.checkpoint(end)])
+        return await self.ask(self.commit(end))
 
     def hashes(self, start: int, end: int) -> list[bytes]:
         return [object_hash(body) for one in self._gateway.log[start:end] for body in one.objects]
@@ -220,9 +244,25 @@ def deflate(value: object) -> bytes:
     return zstandard.ZstdCompressor().compress(encode(value))
 
 
-def _varint(value: int) -> bytes:
-    low, rest = value & 0x7F, value >> 7
-    return bytes([low | 0x80]) + _varint(rest) if rest else bytes([low])
+def _rows(start: int, batch: Sequence[Submission], radios: Sequence[str]) -> bytes:
+    heads, times, lists, before = b"", b"", b"", 0
+    for leaf, one in enumerate(batch, start):
+        kind, received_at, quality, radio, _, list_ = one.fields
+        heads += varint(radios.index(radio) << 5 | quality << 3 | kind)
+        times += varint(zigzag(received_at - before))
+        before = received_at
+        if list_ is not None:
+            base, ops = list_
+            lists += varint(0 if base is None else leaf - base) + varint(len(ops)) + ops
+    return heads + times + lists
+
+
+def _short(body: bytes, before: bytes) -> bytes:
+    """A receipt for the transaction right before it goes without that transaction's identity."""
+    if body[1:2] != b"\x02" or before[1:2] not in (b"\x01", b"\x06"):
+        return body
+    kind, identity, *rest = _array(body)
+    return encode([kind, None, *rest]) if identity == _identity(before) else body
 
 
 def _identity(body: bytes) -> bytes:
@@ -230,3 +270,10 @@ def _identity(body: bytes) -> bytes:
     if not isinstance(one, Transaction | Raw):
         raise TypeError("no transaction")
     return one.identity
+
+
+def _array(body: bytes) -> Array:
+    array = decode(body)
+    if not isinstance(array, list):
+        raise TypeError("no array")
+    return array

@@ -1,17 +1,22 @@
 """A device's list as a difference to an earlier one; docs/protocol/objects.md, "Lists".
 
 A place of a list is an ordinal (int) where the origin has logged an object of that identity, else the
-identity itself (32 bytes).
+identity itself (32 bytes). An op is one varint, ``n << 3 | code``, and what follows it:
 
-    COPY start n     n places of the base          0
-    NEW n            the entry's next new objects  1
-    ORD n ordinals   places by their ordinals      2
-    RAW n hashes     identities as they stand      3
+    COPY n     0    n places of the base from where the copy before ended; 0: all that are left
+    NEW n      1    the entry's next n new objects
+    ORD n      2    n distances back from the entry's first ordinal
+    RAW n      3    n identities as they stand
+    SEEK n     4    the next COPY begins at place n of the base
+
+After the last op come all new objects that were not taken.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+
+from gateway.core.varint import VarintInvalid, read_varint, varint
 
 MAX_CHAIN = 64
 """Longest chain of differences; a list that names no base has depth 1."""
@@ -21,7 +26,7 @@ MAX_LIST = 1 << 20
 
 Place = int | bytes
 
-_COPY, _NEW, _ORD, _RAW = range(4)
+_COPY, _NEW, _ORD, _RAW, _SEEK = range(5)
 _IDENTITY = 32
 
 
@@ -32,67 +37,86 @@ class ListInvalid(ValueError):
 def difference(places: Sequence[Place], base: Sequence[Place], first_new: int) -> bytes:
     """Ops that make ``places`` out of ``base``; ordinals from ``first_new`` on are the entry's own."""
     where = {place: position for position, place in enumerate(base)}
-    ops = bytearray()
-    for start, stop, copied_from in _copy_runs(places, base, where):
-        if copied_from is None:
-            ops += following(places[start:stop], first_new)
-        else:
-            ops += _varints(_COPY, copied_from, stop - start)
+    ops, copied_to = bytearray(), 0
+    for start, stop, source in _copy_runs(places, base, where):
+        if source is None:
+            ops += following(places[start:stop], first_new, is_last=stop == len(places))
+            continue
+        if source != copied_to:
+            ops += _op(_SEEK, source)
+        copied_to = source + stop - start
+        ops += _op(_COPY, 0 if copied_to == len(base) else stop - start)
     return bytes(ops)
 
 
 def continuation(base_count: int, places: Sequence[Place], first_new: int) -> bytes:
     """Ops for the whole base list of ``base_count`` places, and then ``places``."""
-    whole = _varints(_COPY, 0, base_count) if base_count else b""
-    return bytes(whole + following(places, first_new))
+    whole = _op(_COPY, 0) if base_count else b""
+    return bytes(whole + following(places, first_new, is_last=True))
 
 
-def following(places: Sequence[Place], first_new: int) -> bytearray:
-    """Ops for places that no base holds: runs of NEW, ORD and RAW."""
+def following(places: Sequence[Place], first_new: int, *, is_last: bool) -> bytearray:
+    """Ops for places that no base holds: runs of NEW, ORD and RAW; the last NEW of a list goes without."""
     ops, start = bytearray(), 0
     while start < len(places):
         op, stop = _run(places, start, first_new)
-        ops += _varints(op, stop - start)
-        if op == _ORD:
-            ops += _varints(*[place for place in places[start:stop] if isinstance(place, int)])
-        elif op == _RAW:
-            ops += b"".join(place for place in places[start:stop] if isinstance(place, bytes))
+        if op == _NEW and is_last and stop == len(places):
+            break
+        ops += _op(op, stop - start)
+        for place in places[start:stop]:
+            if isinstance(place, bytes):
+                ops += place
+            elif op == _ORD:
+                ops += varint(first_new - 1 - place)
         start = stop
     return ops
 
 
-def expand(ops: bytes, base: Sequence[Place], new: Sequence[int]) -> list[Place]:
+def expand(ops: bytes, base: Sequence[Place], new: Sequence[int], first_new: int) -> list[Place]:
     """The list that ``ops`` makes; ``new`` are the ordinals of the entry's new transactions, in order.
 
-    Raises ListInvalid for ops that reach beyond the base or the new objects, leave some of these out, or
-    are cut short.
+    Raises ListInvalid for ops that reach beyond the base, the new objects or the log, or are cut short.
     """
+    try:
+        return _expanded(ops, base, new, first_new)
+    except VarintInvalid as error:
+        raise ListInvalid(str(error)) from None
+
+
+def _expanded(ops: bytes, base: Sequence[Place], new: Sequence[int], first_new: int) -> list[Place]:
     places: list[Place] = []
-    taken, at = 0, 0
+    taken, copied_to, at = 0, 0, 0
     while at < len(ops):
-        op, at = _read_varint(ops, at)
-        count, at = _read_varint(ops, at)
+        head, at = read_varint(ops, at)
+        op, count = head & 7, head >> 3
         if op == _COPY:
-            start, (count, at) = count, _read_varint(ops, at)
-            places += _cut(base, start, count)
+            count = count or len(base) - copied_to
+            places += _cut(base, copied_to, count)
+            copied_to += count
         elif op == _NEW:
             places += _cut(new, taken, count)
             taken += count
         elif op == _ORD:
             for _ in range(count):
-                ordinal, at = _read_varint(ops, at)
-                places.append(ordinal)
+                back, at = read_varint(ops, at)
+                if back >= first_new:
+                    raise ListInvalid(f"{back} objects before ordinal {first_new}")
+                places.append(first_new - 1 - back)
         elif op == _RAW:
             end = at + count * _IDENTITY
             if end > len(ops):
                 raise ListInvalid("the identities are cut short")
             places += [ops[i : i + _IDENTITY] for i in range(at, end, _IDENTITY)]
             at = end
+        elif op == _SEEK:
+            copied_to = count
         else:
             raise ListInvalid(f"no op {op}")
-    if taken != len(new):
-        raise ListInvalid(f"{taken} of {len(new)} new objects are in the list")
-    return places
+    return [*places, *new[taken:]]
+
+
+def _op(op: int, count: int) -> bytes:
+    return varint(count << 3 | op)
 
 
 def _copy_runs(
@@ -127,28 +151,6 @@ def _op_of(place: Place, first_new: int) -> int:
 
 
 def _cut(source: Sequence[Place], start: int, count: int) -> Sequence[Place]:
-    if start + count > len(source):
+    if count < 0 or start + count > len(source):
         raise ListInvalid(f"places {start} to {start + count} of {len(source)}")
     return source[start : start + count]
-
-
-def _varints(*numbers: int) -> bytearray:
-    """Unsigned LEB128."""
-    out = bytearray()
-    for number in numbers:
-        while number > 0x7F:
-            out.append(number & 0x7F | 0x80)
-            number >>= 7
-        out.append(number)
-    return out
-
-
-def _read_varint(ops: bytes, at: int) -> tuple[int, int]:
-    number, shift = 0, 0
-    while at < len(ops) and shift < 63:
-        byte = ops[at]
-        number |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return number, at
-    raise ListInvalid("a number is cut short or too long")

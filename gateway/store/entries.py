@@ -76,7 +76,10 @@ def object_hashes(connection: Connection, first: int, count: int) -> list[bytes]
 
 
 def _logged(connection: Connection, leaf: int, entry: Entry, first: int, pack: bytes | None) -> LoggedEntry:
-    hashes = object_hashes(connection, first, entry.count)
+    rows = connection.execute(
+        "SELECT hash, identity FROM objects WHERE ordinal >= ? AND ordinal < ? ORDER BY ordinal",
+        (first, first + entry.count),
+    ).fetchall()
     bodies = [None] * entry.count if pack is None else unpack_bodies(pack, entry.count)
     return LoggedEntry(
         index=leaf,
@@ -86,7 +89,9 @@ def _logged(connection: Connection, leaf: int, entry: Entry, first: int, pack: b
         quality=entry.quality,
         radio=entry.radio,
         list=_difference(connection, leaf) if entry.kind == EntryKind.SNAPSHOT else None,
-        objects=tuple(map(LoggedObject, hashes, bodies)),
+        objects=tuple(
+            LoggedObject(hash_, body, identity) for (hash_, identity), body in zip(rows, bodies, strict=True)
+        ),
     )
 
 

@@ -100,7 +100,7 @@ class ListBook:
             at = row[1]
         places = [] if at is None else self._expanded[at]
         for _, _, ops, first, count in reversed(chain):
-            places = expand(ops, places, self._new_ordinals(first, count))
+            places = expand(ops, places, self._new_ordinals(first, count), first)
         self._keep(leaf, places)
         return places
 

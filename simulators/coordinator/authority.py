@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from nacl.signing import SigningKey
 
+from simulators.coordinator import wire
 from simulators.coordinator.faults import Faults
 from simulators.coordinator.shortids import ShortIds
 from simulators.coordinator.store import Store
 from simulators.textbook.cbor import encode
-from simulators.textbook.notes import COSIGNATURE, NoteKey, cosign
+from simulators.textbook.notes import COSIGNATURE, NoteKey, cosign, signature_of
 from simulators.textbook.signing import LINK_COORDINATOR, labelled, sign
 
 if TYPE_CHECKING:
@@ -66,7 +67,12 @@ class Authority:
     def cosign(self, note: bytes) -> bytes:
         return cosign(note, self.name, self.key, self.now_ms() // 1000)
 
-    def sign_opening(self, *fields: object) -> bytes:
+    def ack(self, size: int, cosigned: bytes) -> list[object]:
+        """ACK: our line of the note, which the gateway completes."""
+        line = signature_of(cosigned, self.note_key)
+        return [wire.ACK, size, int.from_bytes(line[:8], "big"), line[8:]]
+
+    def sign_link(self, *fields: object) -> bytes:
         return sign(self.key, labelled(LINK_COORDINATOR, encode(list(fields))))
 
     def heard(self, gateway: str) -> Told:

@@ -50,7 +50,11 @@ def _lie(authority: Authority, gateway: str | None, array: Array) -> Array:
             array[2] = bytes(array[2] + b"\x01") if isinstance(array[2], bytes) else array[2]
         case wire.ACK if take("wrong-size", gateway):
             array[1] = array[1] + 1 if isinstance(array[1], int) else array[1]
-        case wire.WELCOME | wire.CATCHUP | wire.ACK if isinstance(array[2], bytes):
+        case wire.ACK if take("wrong-root", gateway) or take("wrong-cosignature", gateway):
+            array[3] = os.urandom(64)
+        case wire.REJECT if take("unsigned-reject", gateway):
+            array[3] = None
+        case wire.WELCOME | wire.CATCHUP if isinstance(array[2], bytes):
             array[2] = _bent_note(authority, gateway, array[2])
     return array
 

@@ -11,8 +11,9 @@
     want-nothing    claims to hold every object that is offered
     wrong-key       another coordinator's key in CHALLENGE
     wrong-size      one more than is true in WELCOME or CATCHUP (signed) and ACK
-    wrong-root      another root in the cosigned checkpoint
+    wrong-root      another root in the cosigned checkpoint, or under the cosignature
     wrong-cosignature   a cosignature that does not verify
+    unsigned-reject     REJECT without its signature
     want-unasked    WANT has a bit beyond the offer
     missing-nonsense    a MISSING for a batch that was never offered, before each ACK
     oversize        a message of more than 4 MiB, before each answer
@@ -43,6 +44,7 @@ Name = Literal[
     "wrong-size",
     "wrong-root",
     "wrong-cosignature",
+    "unsigned-reject",
     "want-unasked",
     "missing-nonsense",
     "oversize",

@@ -11,12 +11,13 @@ from simulators.coordinator import wire
 from simulators.coordinator.authority import Authority
 from simulators.coordinator.judging import judge
 from simulators.coordinator.records import Applied, Entry, Fork, Origin
+from simulators.coordinator.shortening import completed, is_short
 from simulators.coordinator.store import Store
 from simulators.coordinator.verifying import Verifier, grow, leaf_of
 from simulators.textbook.cbor import Malformed
 from simulators.textbook.merkle import root_of
-from simulators.textbook.notes import Checkpoint, NoteKey, verified
-from simulators.textbook.objects import object_hash
+from simulators.textbook.notes import Checkpoint, NoteKey, signed_note, verified
+from simulators.textbook.objects import object_hash, parse_object
 
 Array = list[object]
 
@@ -107,24 +108,35 @@ class VerifiedLog:
         batch = self._current(message.start)
         if batch.entries is not None:
             raise Malformed("ENTRIES a second time")
-        entries, objects = message.unpack()
-        if tuple(entry.count for entry in entries) != batch.counts:
-            raise Malformed("ENTRIES are not those of the offer")
+        entries, objects = message.unpack(batch.counts)
         wanted = [at for at, bit in enumerate(batch.wanted) if bit]
         if len(objects) != len(wanted):
             raise Malformed(f"{len(wanted)} objects were wanted, {len(objects)} came")
-        for at, body in zip(wanted, objects, strict=True):
-            batch.hashes[at] = batch.take(body)
+        for at, sent in zip(wanted, objects, strict=True):
+            body = self._completed(batch, at, sent)
+            batch.hashes[at] = None if body is None else batch.take(body)
         batch.entries = entries
 
+    def _completed(self, batch: _Batch, at: int, sent: bytes) -> bytes | None:
+        """A receipt gets the identity of the transaction before it; None where that is not known here."""
+        if not is_short(sent):
+            return sent
+        before = batch.hashes[at - 1] if at else None
+        if before is None:
+            return None
+        body = batch.sent.get(before) or self._authority.store.bodies([before]).get(before)
+        return None if body is None else completed(sent, parse_object(body))
+
     def _commit(self, message: wire.Commit) -> Array:
-        checkpoint = verified(message.checkpoint, self._key)
+        checkpoint = Checkpoint(self._origin.name, message.size, message.root)
+        note = signed_note(checkpoint, self._key, message.signature)
+        verified(note, self._key)
         if checkpoint.size <= self._origin.range.size:
-            return self._commit_again(checkpoint, message.checkpoint)
+            return self._commit_again(checkpoint, note)
         batch = self._current()
         if batch.entries is None or batch.note is not None or checkpoint.size != batch.end:
             raise Malformed(f"a COMMIT of {checkpoint.size} that is not the end of a batch under way")
-        batch.note = message.checkpoint
+        batch.note = note
         return self._settle(batch)
 
     def _commit_again(self, checkpoint: Checkpoint, note: bytes) -> Array:
@@ -218,7 +230,8 @@ class VerifiedLog:
         self._origin = store.origin(self._origin.name, self._origin.gateway)
 
     def _ack(self) -> Array:
-        return [wire.ACK, self._origin.range.size, self._origin.cosigned]
+        assert self._origin.cosigned is not None  # noqa: S101 -- a COMMIT was applied
+        return self._authority.ack(self._origin.range.size, self._origin.cosigned)
 
     def _current(self, start: int | None = None) -> _Batch:
         if not self._batches or start not in (None, self._batches[0].start):

@@ -51,12 +51,14 @@ class Session:
         self._authority = authority
         self._on_expel = on_expel
         self._log: VerifiedLog | TrustedLog | None = None
+        self._bound: tuple[object, ...] = ()
+        """What binds a signature of ours to this very link, once HELLO has verified."""
         self._fetches: dict[int, tuple[tuple[bytes, ...], Future[list[bytes | None]]]] = {}
         self._next_fetch = 0
 
     def challenge(self) -> Array:
         key = self._authority.public_key
-        return [wire.CHALLENGE, self.nonce, key, self._authority.now_ms()]
+        return [wire.CHALLENGE, self.nonce, key, self._authority.name, self._authority.now_ms()]
 
     def receive(self, data: bytes) -> list[Array]:
         """Answers to one message; `closed` afterwards where the last of them ends the link."""
@@ -66,9 +68,9 @@ class Session:
             return self._take(wire.read(data))
         except Malformed as breach:
             self._authority.breaches += 1
-            return self._close([wire.REJECT, "protocol", _short(str(breach))])
+            return self._close(self._reject("protocol", str(breach)))
         except Rejected as rejected:
-            return self._close([wire.REJECT, rejected.code, _short(rejected.text)])
+            return self._close(self._reject(rejected.code, rejected.text))
         except Forked as forked:
             fork = forked.fork
             return self._close([wire.FORK, fork.a, fork.b, fork.size, fork.root])
@@ -76,7 +78,7 @@ class Session:
     def expel(self, code: str, text: str) -> None:
         """Ends the session from outside."""
         self.closed = True
-        self._on_expel([wire.REJECT, code, _short(text)])
+        self._on_expel(self._reject(code, text))
 
     def fetch(self, hashes: tuple[bytes, ...]) -> tuple[Array, Future[list[bytes | None]]]:
         """A FETCH to send, and what comes of it; raises `Malformed` where too many are open."""
@@ -86,6 +88,11 @@ class Session:
         answer: Future[list[bytes | None]] = Future()
         self._fetches[self._next_fetch] = hashes, answer
         return [wire.FETCH, self._next_fetch, list(hashes)], answer
+
+    def _reject(self, code: str, text: str) -> Array:
+        said = _short(text)
+        signature = self._authority.sign_link(*self._bound, code, said) if self._bound else None
+        return [wire.REJECT, code, said, signature]
 
     def _close(self, last: Array) -> list[Array]:
         self.closed = True
@@ -142,6 +149,7 @@ class Session:
         ]
         if not verifies(hello.key, labelled(LINK_GATEWAY, encode(fields)), hello.signature):
             raise Rejected("bad_signature", "HELLO is not signed by the registered key")
+        self._bound = (self.nonce, hello.nonce, hello.origin, hello.key, hello.instance)
 
     def _head(self, hello: wire.Hello) -> Checkpoint:
         if not re.fullmatch(rf"offgrid/{re.escape(hello.gateway)}/[1-9][0-9]{{0,9}}", hello.origin):
@@ -164,8 +172,7 @@ class Session:
         behind = head.size < size
         if authority.faults.take("wrong-size", gateway.id):
             size += 1
-        fields = (hello.nonce, hello.origin, hello.key, hello.instance, size, time)
-        signature = authority.sign_opening(self.nonce, *fields)
+        signature = authority.sign_link(*self._bound, size, time, authority.name)
         if behind:
             return [wire.CATCHUP, size, origin.cosigned, time, signature]
         log = VerifiedLog if authority.verify else TrustedLog

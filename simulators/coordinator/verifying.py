@@ -74,7 +74,12 @@ class Verifier:
         base = self._base(leaf, header.key, entry.list[0])
         new = _check_order(objects[1:], header.key)
         identities = rebuild(
-            entry.list[1], base.identities, new, self._identity_at, min(header.count, MAX_LIST)
+            entry.list[1],
+            base.identities,
+            new,
+            self._identity_at,
+            self._origin.ordinals + len(self._covered),
+            min(header.count, MAX_LIST),
         )
         if len(identities) != header.count or len(set(identities)) != header.count:
             raise Malformed(f"leaf {leaf}: the list has not {header.count} different transactions")

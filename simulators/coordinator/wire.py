@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import zstandard
 
-from simulators.coordinator.records import Entry
+from simulators.coordinator.records import SNAPSHOT, Entry
 from simulators.textbook.cbor import Malformed, array, decode, encode, integer, octets, text
+from simulators.textbook.varints import Reader
 
 SUBPROTOCOL = "offgrid-sync.v1"
 MAX_MESSAGE = 4 << 20
@@ -46,15 +48,19 @@ class Entries:
     start: int
     packed: bytes
 
-    def unpack(self) -> tuple[list[Entry], list[bytes]]:
-        """Entries, and the wanted objects in order; raises `Malformed`."""
-        entries, objects = array(inflate(self.packed), 2)
-        return [_entry(array(entry, 6)) for entry in array(entries)], [octets(one) for one in array(objects)]
+    def unpack(self, counts: Sequence[int]) -> tuple[list[Entry], list[bytes]]:
+        """Entries of `counts` objects each, and the wanted objects in order; raises `Malformed`."""
+        rows, radios, objects = array(inflate(self.packed), 3)
+        names = [text(name, 16) for name in array(radios)]
+        entries = _entries_of(Reader(octets(rows)), self.start, counts, names)
+        return entries, [octets(one) for one in array(objects)]
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    checkpoint: bytes
+    size: int
+    root: bytes
+    signature: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,19 +159,30 @@ def _entries(fields: list[object]) -> Entries:
     return Entries(integer(fields[0]), octets(fields[1]))
 
 
-def _entry(fields: list[object]) -> Entry:
-    kind, received_at, quality, radio, count, list_ = fields
-    difference = None
-    if list_ is not None:
-        base, ops = array(list_, 2)
-        difference = (None if base is None else integer(base), octets(ops))
-    return Entry(
-        integer(kind), integer(received_at), integer(quality, 4), text(radio, 16), integer(count), difference
-    )
+def _entries_of(rows: Reader, start: int, counts: Sequence[int], radios: Sequence[str]) -> list[Entry]:
+    heads = [rows.varint() for _ in counts]
+    times = list(accumulate([rows.signed() for _ in counts]))
+    entries = []
+    for leaf, head, time, count in zip(range(start, start + len(counts)), heads, times, counts, strict=True):
+        radio, quality, kind = head >> 5, head >> 3 & 3, head & 7
+        if radio >= len(radios) or time < 0:
+            raise Malformed(f"leaf {leaf}: a radio without a name, or a time before 1970")
+        difference = _difference(rows, leaf) if kind == SNAPSHOT else None
+        entries.append(Entry(kind, time, quality, radios[radio], count, difference))
+    if rows.more():
+        raise Malformed("more rows than entries")
+    return entries
+
+
+def _difference(rows: Reader, leaf: int) -> tuple[int | None, bytes]:
+    back = rows.varint()
+    if back > leaf:
+        raise Malformed(f"leaf {leaf}: a base {back} leaves before")
+    return leaf - back if back else None, rows.take(rows.varint())
 
 
 def _commit(fields: list[object]) -> Commit:
-    return Commit(octets(fields[0], most=4096))
+    return Commit(integer(fields[0]), octets(fields[1], 32), octets(fields[2], 64))
 
 
 def _hashes(fields: list[object]) -> Hashes:
@@ -232,7 +249,7 @@ _READERS: dict[int, tuple[int, Callable[[list[object]], Message]]] = {
     HELLO: (8, _hello),
     OFFER: (3, _offer),
     ENTRIES: (2, _entries),
-    COMMIT: (1, _commit),
+    COMMIT: (3, _commit),
     HASHES: (2, _hashes),
     OBJECTS: (2, _objects),
     FETCH: (2, _fetch),

@@ -73,15 +73,31 @@ def parse_vkey(vkey: str) -> NoteKey:
 def sign_checkpoint(checkpoint: Checkpoint, key: SigningKey) -> bytes:
     """The note with the log's own signature, under the origin's name."""
     name = NoteKey(checkpoint.origin, bytes(key.verify_key))
-    line = _line(name, sign(key, checkpoint.text().encode()))
-    return f"{checkpoint.text()}\n{line}".encode()
+    return signed_note(checkpoint, name, sign(key, checkpoint.text().encode()))
+
+
+def signed_note(checkpoint: Checkpoint, key: NoteKey, signature: bytes) -> bytes:
+    """The note that carries this signature, unverified."""
+    return f"{checkpoint.text()}\n{_line(key, signature)}".encode()
+
+
+def signature_of(note: bytes, key: NoteKey) -> bytes:
+    """What the one line of `key` in a note says: a cosignature begins with its time, 8 bytes."""
+    _, signatures = parse(note)
+    (found,) = [sig for name, key_id, sig in signatures if (name, key_id) == (key.name, key.id)]
+    return found
 
 
 def cosign(note: bytes, name: str, key: SigningKey, time_s: int) -> bytes:
     """The note with one more line, a cosignature/v1 of that time (seconds since 1970)."""
     text = note.decode().partition("\n\n")[0] + "\n"
-    signature = time_s.to_bytes(8, "big") + sign(key, _cosigned(text, time_s))
-    return note + _line(NoteKey(name, bytes(key.verify_key), COSIGNATURE), signature).encode()
+    signature = sign(key, _cosigned(text, time_s))
+    return with_cosignature(note, NoteKey(name, bytes(key.verify_key), COSIGNATURE), time_s, signature)
+
+
+def with_cosignature(note: bytes, key: NoteKey, time_s: int, signature: bytes) -> bytes:
+    """The note with this line added, unverified."""
+    return note + _line(key, time_s.to_bytes(8, "big") + signature).encode()
 
 
 def parse(note: bytes) -> tuple[Checkpoint, list[tuple[str, bytes, bytes]]]:

@@ -90,7 +90,7 @@ async def audit(store: Store) -> dict[int, list[bytes]]:
         for entry in batch.entries:
             hashes = [item.hash for item in entry.objects]
             assert entry.objects_root == root_of_data(hashes)
-            new = []
+            first, new = len(identities), []
             for item in entry.objects:
                 assert item.body is not None
                 assert item.hash == object_hash(item.body)
@@ -100,7 +100,7 @@ async def audit(store: Store) -> dict[int, list[bytes]]:
                     new.append(identity)
             if entry.list is not None:
                 base = [] if entry.list.base is None else found[entry.list.base]
-                listed = lists.rebuild(entry.list.ops, base, new, _by_ordinal(identities), 1 << 20)
+                listed = lists.rebuild(entry.list.ops, base, new, _by_ordinal(identities), first, 1 << 20)
                 assert root_of_data(listed) == header_list_root(entry.objects[0].body or b"")
                 found[entry.index] = listed
             content = await store.content(hashes[0])

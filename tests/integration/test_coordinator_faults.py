@@ -12,10 +12,10 @@ from simulators.coordinator import Coordinator, Fault, parse_fault
 from simulators.rawgateway import (
     ACK,
     CHALLENGE,
-    COMMIT,
     HEARTBEAT,
     MISSING,
     NEED_HASHES,
+    REJECT,
     TIME,
     WANT,
     WELCOME,
@@ -113,8 +113,8 @@ async def test_a_dropped_ack_comes_when_the_commit_is_sent_again(
     coordinator.faults.set(Fault("drop-ack", times=1))
     _, _, wanted = await link.ask(link.offer(0, 3))
     await link.send(link.entries(0, 3, wanted))
-    await link.send([COMMIT, gateway.checkpoint()])
-    assert (await link.ask([COMMIT, gateway.checkpoint()]))[:2] == [ACK, 3]
+    await link.send(link.commit())
+    assert (await link.ask(link.commit()))[:2] == [ACK, 3]
 
 
 async def test_twice_sends_each_answer_twice(coordinator: Coordinator, link: RawLink) -> None:
@@ -130,7 +130,7 @@ async def test_want_nothing_leads_to_the_lost_object_path(coordinator: Coordinat
 async def test_a_wrong_key_stands_in_the_challenge(coordinator: Coordinator, gateway: RawGateway) -> None:
     coordinator.faults.set(Fault("wrong-key", times=1))
     async with RawLink(coordinator.ws_url, gateway) as link:
-        kind, _, key, _ = await link.receive()
+        kind, _, key, *_ = await link.receive()
     assert kind == CHALLENGE and key != notes.parse_vkey(coordinator.vkey).key
 
 
@@ -139,9 +139,9 @@ async def test_a_wrong_size_is_signed_all_the_same(coordinator: Coordinator, gat
     async with RawLink(coordinator.ws_url, gateway) as link:
         kind, size, _, time, signature = await link.open()
         assert (kind, size) == (WELCOME, 1)
-        fields = [link.nonce, b"g" * 32, gateway.origin, gateway.key, b"i" * 16, 1, time]
-        key = notes.parse_vkey(coordinator.vkey).key
-        assert verifies(key, labelled(LINK_COORDINATOR, encode(fields)), signature)
+        key = notes.parse_vkey(coordinator.vkey)
+        fields = [link.nonce, b"g" * 32, gateway.origin, gateway.key, b"i" * 16, 1, time, key.name]
+        assert verifies(key.key, labelled(LINK_COORDINATOR, encode(fields)), signature)
         assert (await link.push(0))[:2] == [ACK, 4]
 
 
@@ -150,13 +150,39 @@ async def test_a_wrong_checkpoint_is_wrong_in_one_place(
     coordinator: Coordinator, gateway: RawGateway, link: RawLink, fault: str, own: bool
 ) -> None:
     """The gateway's own signature fails where the root was changed, the coordinator's where it was."""
+    await link.push(0)
     coordinator.faults.set(Fault(fault, times=1))
-    note = (await link.push(0))[2]
+    async with RawLink(coordinator.ws_url, gateway) as again:
+        note = (await again.open(gateway.checkpoint()))[2]
     signer, cosigner = notes.NoteKey(gateway.origin, gateway.key), notes.parse_vkey(coordinator.vkey)
     wrong, right = (cosigner, signer) if own else (signer, cosigner)
     notes.verified(note, right)
     with pytest.raises(Malformed):
         notes.verified(note, wrong)
+
+
+@pytest.mark.parametrize("fault", ["wrong-root", "wrong-cosignature"])
+async def test_a_cosignature_is_of_something_else(
+    coordinator: Coordinator, gateway: RawGateway, link: RawLink, fault: str
+) -> None:
+    coordinator.faults.set(Fault(fault, times=1))
+    note = link.cosigned(await link.push(0))
+    with pytest.raises(Malformed):
+        notes.verified(note, notes.parse_vkey(coordinator.vkey))
+
+
+@pytest.mark.parametrize("fault", [None, "unsigned-reject"])
+async def test_a_reject_after_hello_is_signed_unless_told_otherwise(
+    coordinator: Coordinator, gateway: RawGateway, link: RawLink, fault: str | None
+) -> None:
+    if fault:
+        coordinator.faults.set(Fault(fault, times=1))
+    kind, code, text, signature = await link.ask([ACK, 1])
+    assert (kind, code) == (REJECT, "protocol")
+    fields = [link.nonce, b"g" * 32, gateway.origin, gateway.key, b"i" * 16, code, text]
+    key = notes.parse_vkey(coordinator.vkey).key
+    assert (signature is None) == bool(fault)
+    assert bool(fault) or verifies(key, labelled(LINK_COORDINATOR, encode(fields)), signature)
 
 
 async def test_want_has_a_bit_that_nobody_offered(

@@ -18,7 +18,6 @@ from simulators.rawgateway import (
     ACK,
     BODIES,
     CATCHUP,
-    COMMIT,
     ENTRIES,
     FETCH,
     FORK,
@@ -76,13 +75,13 @@ async def test_a_log_is_taken_batch_by_batch_and_comes_back_cosigned(
         kind, size, note, time, signature = await link.open()
         assert (kind, size, note, time) == (WELCOME, 0, None, NOW)
         key = notes.parse_vkey(coordinator.vkey)
-        opening = [link.nonce, b"g" * 32, gateway.origin, gateway.key, b"i" * 16, 0, NOW]
+        opening = [link.nonce, b"g" * 32, gateway.origin, gateway.key, b"i" * 16, 0, NOW, key.name]
         assert verifies(key.key, labelled(LINK_COORDINATOR, encode(opening)), signature)
         for start in range(0, len(gateway.log), 5):
             end = min(start + 5, len(gateway.log))
-            kind, size, note = await link.push(start, end)
-            assert (kind, size) == (ACK, end)
-            head = notes.verified(note, notes.NoteKey(gateway.origin, gateway.key), key)
+            ack = await link.push(start, end)
+            assert ack[:3] == [ACK, end, NOW // 1000]
+            head = notes.verified(link.cosigned(ack), notes.NoteKey(gateway.origin, gateway.key), key)
             assert head == notes.parse(gateway.checkpoint(end))[0]
     counts = await coordinator.counts()
     assert counts["gateways"]["gw-1"]["entries"] == len(gateway.log)
@@ -150,7 +149,7 @@ async def test_what_another_gateway_brought_is_not_sent_again(
         _, _, wanted = await link.ask(offer)
         assert not any(wanted)
         await link.send(link.entries(0, len(other.log), wanted))
-        assert (await link.ask([COMMIT, other.checkpoint()]))[0] == ACK
+        assert (await link.ask(link.commit()))[0] == ACK
     counts, accepted = await coordinator.counts(), await coordinator.accepted()
     assert counts["gateways"]["gw-2"]["objects_received"] == 0
     heard = next(iter(accepted["transactions"].values()))["heard"]
@@ -167,10 +166,10 @@ async def test_a_second_offer_runs_ahead_and_a_third_is_refused(
         _, start, second = await link.ask(link.offer(2, 4))
         assert start == 2
         await link.send(link.entries(0, 2, first))
-        assert (await link.ask([COMMIT, gateway.checkpoint(2)]))[:2] == [ACK, 2]
+        assert (await link.ask(link.commit(2)))[:2] == [ACK, 2]
         await link.ask(link.offer(4, 6))
         await link.send(link.entries(2, 4, second))
-        assert (await link.ask([COMMIT, gateway.checkpoint(4)]))[:2] == [ACK, 4]
+        assert (await link.ask(link.commit(4)))[:2] == [ACK, 4]
         await link.ask(link.offer(6, 8))
         assert (await link.ask(link.offer(8, 9)))[:2] == [REJECT, "protocol"]
 
@@ -191,6 +190,27 @@ async def test_objects_that_are_not_held_after_all_are_asked_for_by_their_full_h
         assert (await link.push(3))[:2] == [ACK, len(gateway.log)]
 
 
+async def test_a_receipt_is_completed_by_a_transaction_that_is_held_already(
+    coordinator: Coordinator, gateway: RawGateway
+) -> None:
+    payer, payee = Wallet(b"a" * 32), Wallet(b"b" * 32)
+    payment = payer.pay(payee.device_id, 5.5, NOW)
+    gateway.record(payer.hand_over(NOW))
+    other = await _registered(coordinator, "gw-2")
+    payer.enter(payee.accept(payment, NOW))
+    other.record(payer.hand_over(NOW))
+    async with RawLink(coordinator.ws_url, gateway) as link:
+        await link.open()
+        await link.push(0)
+    async with RawLink(coordinator.ws_url, other) as link:
+        await link.open()
+        _, _, wanted = await link.ask(link.offer(0, 1))
+        assert wanted == b"\x08"  # header, key and transaction are held; the receipt is not
+        await link.send(link.entries(0, 1, wanted))
+        assert (await link.ask(link.commit()))[:2] == [ACK, 1]
+    assert sum((await coordinator.counts())["receipts"].values()) == 1
+
+
 async def test_a_signed_root_over_what_was_not_sent_is_kept_as_evidence_and_bars_nothing(
     coordinator: Coordinator, gateway: RawGateway
 ) -> None:
@@ -201,7 +221,7 @@ async def test_a_signed_root_over_what_was_not_sent_is_kept_as_evidence_and_bars
         sent = link.entries(0, 2, wanted)
         gateway.log[0].fields[1] += 1
         await link.send(sent)
-        assert await link.ask([COMMIT, gateway.checkpoint(2)]) == [NEED_HASHES, 0]
+        assert await link.ask(link.commit(2)) == [NEED_HASHES, 0]
         assert (await link.ask([HASHES, 0, b"".join(link.hashes(0, 2))]))[0] == FORK
     assert len(await coordinator.forks()) == 1
     async with RawLink(coordinator.ws_url, gateway) as link:
@@ -216,9 +236,10 @@ async def test_a_commit_that_was_applied_is_answered_with_the_newest_ack(
         await link.open()
         await link.push(0, 2)
         newest = await link.push(2, 4)
-        assert await link.ask([COMMIT, gateway.checkpoint(2)]) == newest
+        assert await link.ask(link.commit(2)) == newest
+        note = link.cosigned(newest)
     async with RawLink(coordinator.ws_url, gateway) as link:
-        assert (await link.open(gateway.checkpoint(4)))[:3] == [WELCOME, 4, newest[2]]
+        assert (await link.open(gateway.checkpoint(4)))[:3] == [WELCOME, 4, note]
 
 
 async def test_another_root_at_a_size_that_is_held_is_a_fork_for_good_until_a_person_lifts_it(
@@ -281,7 +302,7 @@ async def test_a_gateway_behind_the_coordinator_is_told_how_far_it_was(
     _hand_overs(gateway)
     async with RawLink(coordinator.ws_url, gateway) as link:
         await link.open()
-        *_, note = await link.push(0, 4)
+        note = link.cosigned(await link.push(0, 4))
     async with RawLink(coordinator.ws_url, gateway) as link:
         assert (await link.open(gateway.checkpoint(2)))[:3] == [CATCHUP, 4, note]
         assert (await link.ask([HEARTBEAT, {"health": 100}]))[0] == TIME
@@ -381,7 +402,7 @@ async def test_all_is_there_after_a_restart(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "breach",
-    ["list", "order", "signature", "no list", "kind", "unknown base", "another key", "no object", "count"],
+    ["list", "order", "signature", "no list", "kind", "unknown base", "another key", "no object", "time"],
 )
 async def test_content_that_is_signed_and_yet_out_of_its_rules_is_refused(
     coordinator: Coordinator, gateway: RawGateway, breach: str
@@ -392,7 +413,7 @@ async def test_content_that_is_signed_and_yet_out_of_its_rules_is_refused(
     one = gateway.record(wallet.hand_over(NOW))
     match breach:
         case "list":
-            one.fields[5][1] = bytes([1, 1])
+            one.fields[5][1] = bytes([3 << 3])  # COPY 3 of no base
         case "order":
             one.objects[2], one.objects[3] = one.objects[3], one.objects[2]
         case "signature":
@@ -402,13 +423,13 @@ async def test_content_that_is_signed_and_yet_out_of_its_rules_is_refused(
         case "kind":
             one.fields[0] = 4
         case "unknown base":
-            one.fields[5][0] = 0
+            one.fields[5][0] = -1
         case "another key":
             one.objects[1] = encode([5, bytes(32)])
         case "no object":
             one.objects[3] = b"\x80"
-        case "count":
-            one.fields[4] = 7
+        case "time":
+            one.fields[1] = -5
     async with RawLink(coordinator.ws_url, gateway) as link:
         await link.open()
         assert (await link.push(0))[:2] == [REJECT, "protocol"]
@@ -419,8 +440,9 @@ async def test_a_frame_that_hides_its_size_or_is_too_large_is_refused(
     coordinator: Coordinator, gateway: RawGateway
 ) -> None:
     _hand_overs(gateway)
-    hidden = zstandard.ZstdCompressor(write_content_size=False).compress(encode([[], []]))
-    for packed in (hidden, deflate(bytes(9 << 20)), b"", deflate([[], []])[:-1], deflate([[], []]) + b"\0"):
+    hidden = zstandard.ZstdCompressor(write_content_size=False).compress(encode([b"", [], []]))
+    whole = deflate([b"", [], []])
+    for packed in (hidden, deflate(bytes(9 << 20)), b"", whole[:-1], whole + b"\0"):
         async with RawLink(coordinator.ws_url, gateway) as link:
             await link.open()
             await link.ask(link.offer(0, 1))
@@ -445,14 +467,13 @@ async def test_thousands_of_mutated_messages_are_refused_and_none_breaks_the_coo
 
 async def _speak_badly(link: RawLink, gateway: RawGateway, dice: random.Random) -> bool:
     """Six messages with one bent somewhere; whether the link ended with a REJECT of our messages."""
-    challenge = await link.receive()
-    link.nonce = challenge[1]
+    await link.challenged()
     n = len(gateway.log)
     messages = [
-        link.hello(challenge[2], gateway.checkpoint()),
+        link.hello(gateway.checkpoint()),
         link.offer(0, n),
         link.entries(0, n, b"\xff" * 100),
-        [COMMIT, gateway.checkpoint()],
+        link.commit(),
         [HASHES, 0, b"".join(link.hashes(0, n))],
         [HEARTBEAT, {"health": 3, "radios": {"a": "b"}, "reasons": ["x"]}],
     ]
@@ -502,9 +523,9 @@ async def test_acks_alone_are_given_without_looking(tmp_path: Path) -> None:
         await one.register("gw-1", gateway.key)
         async with RawLink(one.ws_url, gateway) as link:
             await link.open()
-            kind, size, note = await link.push(0)
-            assert (kind, size) == (ACK, len(gateway.log))
-            notes.verified(note, notes.parse_vkey(one.vkey))
+            ack = await link.push(0)
+            assert ack[:2] == [ACK, len(gateway.log)]
+            notes.verified(link.cosigned(ack), notes.parse_vkey(one.vkey))
         async with RawLink(one.ws_url, gateway) as link:
             assert (await link.open(gateway.checkpoint()))[:2] == [WELCOME, len(gateway.log)]
 

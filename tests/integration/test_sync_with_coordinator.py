@@ -215,6 +215,20 @@ async def test_two_devices_with_one_key_are_found_out(rig: Rig, tmp_path: Path) 
         assert (await rig.store.head()).halted is not None
 
 
+async def test_a_clone_that_only_somebody_on_the_line_speaks_of_halts_nothing(rig: Rig) -> None:
+    """Its REJECT is not signed: the link comes again, and what was said in earnest is believed."""
+    rig.lie("unsigned-reject:1")
+    await rig.coordinator.work(rig.coordinator.authority.quarantine, GATEWAY_ID, "a test")
+    await rig.append(0, 1)
+    async with running(rig.make_link()) as task:
+        await rig.fault("bad_signature")
+        assert (await rig.store.head()).halted is None
+        await rig.fault("quarantined")
+        await rig.coordinator.lift(GATEWAY_ID)
+        await rig.acked(1)
+        assert not task.done()
+
+
 # Time, health and bodies.
 
 

@@ -24,12 +24,12 @@ NONCE_C, NONCE_G, INSTANCE = b"C" * 32, b"G" * 32, b"I" * 16
 NOW_MS = 1_760_000_000_000
 
 
-def local(key: SigningKey = GATEWAY) -> Local:
+def local(pinned_name: str | None = COSIGNER) -> Local:
     return Local(
         gateway_id="gw-1",
-        key=bytes(key.verify_key),
-        sign=lambda message: key.sign(message).signature,
-        coordinator=CoordinatorKey(bytes(COORDINATOR.verify_key), COSIGNER),
+        key=bytes(GATEWAY.verify_key),
+        sign=lambda message: GATEWAY.sign(message).signature,
+        coordinator=CoordinatorKey(bytes(COORDINATOR.verify_key), pinned_name),
         instance=INSTANCE,
         version="1.2.3",
     )
@@ -80,8 +80,8 @@ class MemoryLog:
             acked_size=self.acked,
         )
 
-    def session(self, **limits: int) -> Session:
-        return Session(local(), self.standing(), nonce=NONCE_G, **limits)
+    def session(self, pinned_name: str | None = COSIGNER, /, **limits: int) -> Session:
+        return Session(local(pinned_name), self.standing(), nonce=NONCE_G, **limits)
 
     def drive(self, session: Session, events: list[Event]) -> list[Event]:
         """Answers every want, as the link does; what remains is for the test to look at."""
@@ -122,23 +122,34 @@ def sent(events: list[Event]) -> list[list[Any]]:
     return [cbor2.loads(event.data) for event in events if isinstance(event, Send)]
 
 
-def challenge(key: SigningKey = COORDINATOR) -> bytes:
-    return message(1, NONCE_C, bytes(key.verify_key), NOW_MS)
+def challenge(key: SigningKey = COORDINATOR, name: str = COSIGNER) -> bytes:
+    return message(1, NONCE_C, bytes(key.verify_key), name, NOW_MS)
 
 
 def link_signature(
-    size: int, time: int = NOW_MS, key: SigningKey = COORDINATOR, nonce: bytes = NONCE_G
+    *said: object, key: SigningKey = COORDINATOR, nonce: bytes = NONCE_G, name: str | None = COSIGNER
 ) -> bytes:
-    bound = [NONCE_C, nonce, ORIGIN, bytes(GATEWAY.verify_key), INSTANCE, size, time]
+    bound = [NONCE_C, nonce, ORIGIN, bytes(GATEWAY.verify_key), INSTANCE, *said]
+    bound += [] if name is None else [name]
     return signing.sign(key, signing.labelled(signing.LINK_COORDINATOR, cbor2.dumps(bound, canonical=True)))
 
 
 def welcome(size: int, note: bytes | None, **forged: object) -> bytes:
-    return message(3, size, note, NOW_MS, link_signature(size, **forged))  # type: ignore[arg-type]
+    return message(3, size, note, NOW_MS, link_signature(size, NOW_MS, **forged))  # type: ignore[arg-type]
 
 
 def catchup(size: int, note: bytes) -> bytes:
-    return message(4, size, note, NOW_MS, link_signature(size))
+    return message(4, size, note, NOW_MS, link_signature(size, NOW_MS))
+
+
+def reject(code: str, text: str, **forged: object) -> bytes:
+    return message(6, code, text, link_signature(code, text, name=None, **forged))  # type: ignore[arg-type]
+
+
+def ack(note: bytes, size: int | None = None) -> bytes:
+    """ACK of this cosigned checkpoint; of another ``size`` where that is asked."""
+    head, (*_, (_, _, line)) = notes.parse(note)
+    return message(14, head.size if size is None else size, int.from_bytes(line[:8], "big"), line[8:])
 
 
 def signed_note(root: bytes, size: int, origin: str = ORIGIN, key: SigningKey = GATEWAY) -> bytes:

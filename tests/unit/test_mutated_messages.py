@@ -7,7 +7,7 @@ import pytest
 from benchmarks.fuzz import TARGETS, attack
 
 
-@pytest.mark.parametrize("decoder", ["cbor", "json", "object"])
+@pytest.mark.parametrize("decoder", ["cbor", "json", "object", "sync", "list"])
 def test_a_mutated_frame_is_decoded_or_refused(decoder: str) -> None:
     outcomes = attack(TARGETS[decoder], frames=4000, seed=20261120)
     assert outcomes.total() == 4000

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scripted_coordinator import (
     COORDINATOR,
+    COSIGNER,
     INSTANCE,
     NONCE_C,
     NONCE_G,
@@ -22,12 +23,14 @@ from scripted_coordinator import (
     ORIGIN,
     STRANGER,
     MemoryLog,
+    ack,
     catchup,
     challenge,
     cosigned,
     link_signature,
     logged,
     message,
+    reject,
     sent,
     signed_note,
     welcome,
@@ -48,7 +51,8 @@ from gateway.core.sync import (
 )
 from gateway.core.sync.messages import MAX_ENTRY_BYTES
 from gateway.model import LoggedObject
-from simulators.textbook import signing
+from simulators.textbook import notes, signing
+from simulators.textbook.varints import varint
 
 T = TypeVar("T")
 
@@ -91,20 +95,19 @@ def test_a_batch_goes_from_offer_to_ack() -> None:
 
     events = log.hear(session, message(11, 0, b"\x0b"))
     entries, commit = sent(events)
-    rows, objects = cbor2.loads(zstandard.ZstdDecompressor().decompress(entries[2]))
-    assert rows == [
-        [1, NOW_MS, 2, "lora", 2, [None, b"\x01\x02"]],
-        [1, NOW_MS + 1, 2, "lora", 2, [None, b"\x01\x02"]],
-    ]
+    rows, radios, objects = cbor2.loads(zstandard.ZstdDecompressor().decompress(entries[2]))
+    assert rows == b"\x11\x11" + varint(2 * NOW_MS) + b"\x02" + b"\x00\x02\x01\x02" * 2
+    assert radios == ["lora"]
     assert objects == [
         log.entries[0].objects[0].body,
         log.entries[0].objects[1].body,
         log.entries[1].objects[1].body,
     ]
-    assert commit == [13, signed_note(log.root(2), 2)]
+    ((_, _, signature),) = notes.parse(signed_note(log.root(2), 2))[1]
+    assert commit == [13, 2, log.root(2), signature]
     assert session.answer_due
 
-    assert log.hear(session, message(14, 2, log.cosigned(2))) == [Acked(2, log.cosigned(2))]
+    assert log.hear(session, ack(log.cosigned(2))) == [Acked(2, log.cosigned(2))]
     assert not session.answer_due
 
 
@@ -121,10 +124,10 @@ def test_the_next_offer_runs_ahead_but_its_entries_wait_for_the_ack() -> None:
     assert [m[:2] for m in sent(events)] == [[10, 0]]
     assert [m[0] for m in sent(log.hear(session, message(11, 0, b"\x03")))] == [12, 13, 10]
     assert sent(log.hear(session, message(11, 1, b"\x03"))) == []
-    assert [m[0] for m in sent(log.hear(session, message(14, 1, log.cosigned(1))))] == [12, 13, 10]
+    assert [m[0] for m in sent(log.hear(session, ack(log.cosigned(1))))] == [12, 13, 10]
     log.hear(session, message(11, 2, b"\x03"))
-    log.hear(session, message(14, 2, log.cosigned(2)))
-    assert log.hear(session, message(14, 3, log.cosigned(3))) == [Acked(3, log.cosigned(3))]
+    log.hear(session, ack(log.cosigned(2)))
+    assert log.hear(session, ack(log.cosigned(3))) == [Acked(3, log.cosigned(3))]
 
 
 def test_growth_is_offered_when_the_link_is_idle_and_waits_when_it_is_not() -> None:
@@ -153,7 +156,7 @@ def test_everything_said_twice_is_taken_once() -> None:
     script = [
         challenge(),
         welcome(0, None),
-        *(m for i in range(3) for m in (message(11, i, b"\x03"), message(14, i + 1, log.cosigned(i + 1)))),
+        *(m for i in range(3) for m in (message(11, i, b"\x03"), ack(log.cosigned(i + 1)))),
     ]
     for data in script:
         for _ in range(2):
@@ -167,9 +170,9 @@ def test_old_answers_that_arrive_late_are_ignored() -> None:
     session, _ = log.opened(max_entries=1)
     for i in range(2):
         log.hear(session, message(11, i, b"\x03"))
-        log.hear(session, message(14, i + 1, log.cosigned(i + 1)))
+        log.hear(session, ack(log.cosigned(i + 1)))
     for late in (
-        message(14, 1, log.cosigned(1)),
+        ack(log.cosigned(1)),
         message(11, 0, b"\x03"),
         message(15, 0, b"\x01"),
         message(16, 1),
@@ -188,7 +191,7 @@ def test_full_hashes_and_missing_objects_are_given_on_request() -> None:
     assert objects[:2] == [18, 0]
     packed = cbor2.loads(zstandard.ZstdDecompressor().decompress(objects[2]))
     assert packed == [log.entries[0].objects[0].body, log.entries[1].objects[0].body]
-    assert log.hear(session, message(14, 2, log.cosigned(2))) == [Acked(2, log.cosigned(2))]
+    assert log.hear(session, ack(log.cosigned(2))) == [Acked(2, log.cosigned(2))]
 
 
 def test_bodies_are_given_by_hash_and_null_where_there_are_none() -> None:
@@ -280,18 +283,66 @@ def test_fork_with_a_checkpoint_that_our_log_does_not_repeat_stops_the_log(secon
     assert halt.evidence == (a, b)
 
 
-def test_an_ack_of_another_root_that_our_key_signed_is_a_fork() -> None:
-    ours, theirs = MemoryLog.of(2, salt="ours"), MemoryLog.of(2, salt="theirs")
-    session, _ = ours.opened()
-    ours.hear(session, message(11, 0, b"\x0f"))
-    halt = only(Halted, ours.hear(session, message(14, 2, theirs.cosigned(2))))
-    assert halt.reason is HaltReason.FORK
-
-
 def test_a_clone_stops_the_log() -> None:
-    halt = halted(MemoryLog.of(1), challenge(), message(6, "clone", "instance 0a came back"))
+    halt = halted(MemoryLog.of(1), challenge(), reject("clone", "instance 0a came back"))
     assert halt.reason is HaltReason.CLONE
     assert halt.stops_the_log
+
+
+def test_a_clone_found_out_on_an_open_link_stops_the_log() -> None:
+    log = MemoryLog.of(1)
+    session, _ = log.opened()
+    assert only(Halted, session.receive(reject("clone", "an older one"))).reason is HaltReason.CLONE
+
+
+@pytest.mark.parametrize("code", ["clone", "quarantined"])
+@pytest.mark.parametrize(
+    "forged",
+    [
+        lambda code: message(6, code, "x", None),
+        lambda code: message(6, code, "x", bytes(64)),
+        lambda code: message(6, code, "x", link_signature("busy", "x", name=None)),
+        lambda code: reject(code, "x", key=STRANGER),
+        lambda code: reject(code, "x", nonce=b"g" * 32),
+    ],
+)
+@pytest.mark.parametrize("opening", [0, 1, 2])
+def test_whoever_is_on_the_line_can_close_the_link_and_no_more(
+    code: str, forged: Callable[[str], bytes], opening: int
+) -> None:
+    session = MemoryLog.of(1).session()
+    for data in [challenge(), welcome(0, None)][:opening]:
+        session.receive(data)
+    assert fault(session.receive(forged(code))) is Fault.BAD_SIGNATURE
+
+
+def test_a_reject_of_another_link_closes_this_one_and_halts_nothing() -> None:
+    """Said to this gateway once, and recorded by somebody on the line."""
+    session = MemoryLog.of(1).session()
+    session.receive(reject("clone", "x"))
+    assert session.state is State.OVER
+
+
+def test_a_bare_pin_learns_the_cosigners_name_and_stores_whole_notes() -> None:
+    log = MemoryLog.of(2)
+    session = log.session(None)
+    for data in (challenge(), welcome(0, None), message(11, 0, b"\x0f")):
+        log.hear(session, data)
+    assert log.hear(session, ack(log.cosigned(2))) == [Acked(2, log.cosigned(2))]
+
+
+@pytest.mark.parametrize("pinned_name", [None, COSIGNER])
+def test_a_name_that_somebody_on_the_line_put_in_is_found_out_at_welcome(pinned_name: str | None) -> None:
+    session = MemoryLog.of(1).session(pinned_name)
+    session.receive(challenge(name="another.test"))
+    name = "another.test" if pinned_name else COSIGNER
+    assert fault(session.receive(welcome(0, None, name=name))) is Fault.BAD_SIGNATURE
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a+b", "a\nb"])
+def test_a_name_that_no_key_can_have_is_garbage(name: str) -> None:
+    session = MemoryLog.of(1).session(None)
+    assert fault(session.receive(challenge(name=name))) is Fault.GARBAGE
 
 
 @pytest.mark.parametrize("body", [None, b"rotten"])
@@ -320,7 +371,10 @@ def test_an_object_that_cannot_be_read_back_halts_instead_of_being_sent(body: by
         (lambda log: welcome(3, b"not a note"), Fault.BAD_CHECKPOINT),
         (lambda log: welcome(3, log.cosigned(3), key=STRANGER), Fault.BAD_SIGNATURE),
         (lambda log: welcome(3, log.cosigned(3), nonce=b"g" * 32), Fault.BAD_SIGNATURE),
-        (lambda log: message(3, 3, log.cosigned(3), NOW_MS + 1, link_signature(3)), Fault.BAD_SIGNATURE),
+        (
+            lambda log: message(3, 3, log.cosigned(3), NOW_MS + 1, link_signature(3, NOW_MS)),
+            Fault.BAD_SIGNATURE,
+        ),
         (lambda log: catchup(3, log.cosigned(3)), Fault.BAD_SIZE),
         (lambda log: catchup(4, signed_note(log.root(4), 4)), Fault.BAD_CHECKPOINT),
         (lambda log: message(4, 4, log.cosigned(4), NOW_MS, bytes(64)), Fault.BAD_SIGNATURE),
@@ -329,9 +383,9 @@ def test_an_object_that_cannot_be_read_back_halts_instead_of_being_sent(body: by
         (lambda log: fork_of(log, 3, 4), Fault.FORK_UNPROVEN),
         (lambda log: fork_of(log, 4, 3), Fault.FORK_UNPROVEN),
         (lambda log: message(5, log.signed, log.signed, 3, log.root(3)), Fault.FORK_UNPROVEN),
-        (lambda log: message(14, 3, log.cosigned(3)), Fault.OUT_OF_TURN),
+        (lambda log: ack(log.cosigned(3)), Fault.OUT_OF_TURN),
         (lambda log: message(31, NOW_MS), Fault.OUT_OF_TURN),
-        (lambda log: message(6, "quarantined", "ask"), Fault.REJECTED),
+        (lambda log: reject("quarantined", "ask"), Fault.REJECTED),
         (lambda log: b"", Fault.GARBAGE),
         (lambda log: b"\xff" * 40, Fault.GARBAGE),
         (lambda log: message(99), Fault.GARBAGE),
@@ -363,15 +417,14 @@ def fork_of(log: MemoryLog, first: int, second: int) -> bytes:
     ("lie", "expected"),
     [
         (lambda log: message(11, 9, b"\x0f"), Fault.OUT_OF_TURN),
-        (lambda log: message(14, 3, log.cosigned(3)), Fault.BAD_SIZE),
-        (lambda log: message(14, 1, log.cosigned(1)), Fault.BAD_SIZE),
-        (lambda log: message(14, 2, log.cosigned(1)), Fault.BAD_CHECKPOINT),
-        (lambda log: message(14, 2, signed_note(log.root(2), 2)), Fault.BAD_CHECKPOINT),
-        (lambda log: message(14, 2, cosigned(log.root(2), 2, by=STRANGER)), Fault.BAD_CHECKPOINT),
-        (lambda log: message(14, 2, cosigned(b"r" * 32, 2, signer=STRANGER)), Fault.BAD_CHECKPOINT),
-        (lambda log: message(14, 2, log.cosigned(2)[:-9] + b"AAAAAAA=\n"), Fault.BAD_CHECKPOINT),
-        (lambda log: message(14, 2, b""), Fault.BAD_CHECKPOINT),
-        (lambda log: message(14, 2, b"x" * 9000), Fault.GARBAGE),
+        (lambda log: ack(log.cosigned(3)), Fault.BAD_SIZE),
+        (lambda log: ack(log.cosigned(1)), Fault.BAD_SIZE),
+        (lambda log: ack(log.cosigned(1), 2), Fault.BAD_CHECKPOINT),
+        (lambda log: ack(cosigned(log.root(2), 2, by=STRANGER)), Fault.BAD_CHECKPOINT),
+        (lambda log: ack(cosigned(b"r" * 32, 2)), Fault.BAD_CHECKPOINT),
+        (lambda log: message(14, 2, 0, bytes(64)), Fault.BAD_CHECKPOINT),
+        (lambda log: message(14, 2, 0, bytes(63)), Fault.GARBAGE),
+        (lambda log: message(14, 2, 2**53, bytes(64)), Fault.GARBAGE),
         (lambda log: message(15, 0, b""), Fault.BAD_BITMAP),
         (lambda log: message(15, 0, b"\x1f"), Fault.BAD_BITMAP),
         (lambda log: message(15, 2, b"\x01"), Fault.OUT_OF_TURN),
@@ -381,7 +434,7 @@ def fork_of(log: MemoryLog, first: int, second: int) -> bytes:
         (lambda log: message(21, 1, [b"unasked"]), Fault.OUT_OF_TURN),
         (lambda log: message(12, 0, b""), Fault.OUT_OF_TURN),
         (lambda log: welcome(2, log.cosigned(2)), Fault.OUT_OF_TURN),
-        (lambda log: message(6, "protocol", "you"), Fault.REJECTED),
+        (lambda log: message(6, "protocol", "you", None), Fault.REJECTED),
         (lambda log: fork_of(log, 2, 2), Fault.FORK_UNPROVEN),
     ],
 )
@@ -444,7 +497,7 @@ def test_no_mutation_of_an_honest_message_makes_the_session_raise_or_ack(data: s
     log = MemoryLog.of(2)
     session, _ = log.opened()
     log.hear(session, message(11, 0, b"\x0f"))
-    honest = bytearray(message(14, 2, log.cosigned(2)))
+    honest = bytearray(ack(log.cosigned(2)))
     honest[data.draw(st.integers(0, len(honest) - 1))] ^= data.draw(st.integers(1, 255))
     events = log.hear(session, bytes(honest))
     assert not [event for event in events if isinstance(event, Acked)]

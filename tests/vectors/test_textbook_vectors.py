@@ -191,21 +191,29 @@ def test_no_bytes_break_the_decoders(data: bytes) -> None:
             continue
 
 
-def test_a_list_is_rebuilt_from_all_four_operations() -> None:
-    base, new = [b"a" * 32, b"b" * 32, b"c" * 32], [b"n" * 32]
-    ops = bytes([0, 1, 2, 1, 1, 2, 1, 9, 3, 1]) + b"r" * 32
-    assert rebuild(ops, base, new, lambda ordinal: bytes([ordinal]) * 32, 5) == [
+def by_ordinal(ordinal: int) -> bytes:
+    return bytes([ordinal]) * 32
+
+
+def test_a_list_is_rebuilt_from_all_operations() -> None:
+    base, new = [b"a" * 32, b"b" * 32, b"c" * 32], [b"n" * 32, b"m" * 32]
+    # SEEK 1, COPY the rest, NEW 1, ORD 1: 3 before 12, RAW 1, SEEK 0, COPY 1; then what is new and left
+    ops = bytes([12, 0, 9, 10, 2, 11]) + b"r" * 32 + bytes([4, 8])
+    assert rebuild(ops, base, new, by_ordinal, 12, 7) == [
         b"b" * 32,
         b"c" * 32,
         b"n" * 32,
         b"\x09" * 32,
         b"r" * 32,
+        b"a" * 32,
+        b"m" * 32,
     ]
 
 
 @pytest.mark.parametrize(
-    "ops", ["0002", "000004", "0102", "0203", "0301ff", "04", "80", "018100", "0101010100000301"]
+    "ops",
+    ["20", "2400", "1208", "1a02", "0bff", "05", "80", "8800", "0909", "0a0c", "0008", "00120001", "000400"],
 )
 def test_a_list_that_asks_for_what_is_not_there_is_malformed(ops: str) -> None:
     with pytest.raises(Malformed):
-        rebuild(bytes.fromhex(ops), [bytes(32)] * 3, [bytes(32)], lambda _: bytes(32), 3)
+        rebuild(bytes.fromhex(ops), [bytes(32)] * 3, [bytes(32)], by_ordinal, 12, 4)

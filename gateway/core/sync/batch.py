@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import TypeVar
 
 import zstandard
 
 from gateway.core import cbor
 from gateway.core.sync.messages import SHORT_ID_BYTES
+from gateway.core.varint import varint, zigzag
 from gateway.core.wallet.objects import object_hash
 from gateway.model import Batch, LoggedEntry, LoggedObject
+
+T = TypeVar("T")
+
+# CBOR of [2, bstr32 … and of [2, null …, the beginnings of a receipt's five elements.
+_RECEIPT = b"\x85\x02\x58\x20"
+_RECEIPT_OF_BEFORE = b"\x85\x02\xf6"
 
 _LEVEL = 3  # half of an object is signature, which no level makes smaller
 
@@ -51,12 +59,16 @@ class Offered:
         return b"".join(item.hash for item in self.objects)
 
     def packed_entries(self, wanted: bytes) -> bytes:
-        """What ENTRIES carries: every entry, and the objects that ``wanted`` has a bit for."""
-        return pack([[_row(entry) for entry in self.entries], self._bodies(wanted)])
+        """What ENTRIES carries: every entry, and the objects that ``wanted`` has a bit for, shortened."""
+        radios = list(dict.fromkeys(entry.radio for entry in self.entries))
+        before = (None, *(item.identity for item in self.objects))
+        pairs = chosen(tuple(zip(self.objects, before, strict=False)), wanted)
+        objects = [_shortened(_whole(item), identity) for item, identity in pairs]
+        return pack([_rows(self.entries, radios), radios, objects])
 
     def packed_objects(self, wanted: bytes) -> bytes:
         """What OBJECTS carries."""
-        return pack(self._bodies(wanted))
+        return pack([_whole(item) for item in chosen(self.objects, wanted)])
 
     def check(self, bitmap: bytes) -> None:
         """Raises :class:`BitmapInvalid` unless the bitmap has one bit an object and no other."""
@@ -66,13 +78,10 @@ class Offered:
         if int.from_bytes(bitmap, "little") >> count:
             raise BitmapInvalid(f"a bitmap with bits beyond its {count} objects")
 
-    def _bodies(self, wanted: bytes) -> list[bytes]:
-        return [_whole(item) for item in chosen(self.objects, wanted)]
 
-
-def chosen(objects: Sequence[LoggedObject], bitmap: bytes) -> Iterable[LoggedObject]:
+def chosen(items: Sequence[T], bitmap: bytes) -> Iterable[T]:
     """Those whose bit is set, least significant first."""
-    return (item for i, item in enumerate(objects) if bitmap[i >> 3] >> (i & 7) & 1)
+    return (item for i, item in enumerate(items) if bitmap[i >> 3] >> (i & 7) & 1)
 
 
 def pack(value: object) -> bytes:
@@ -80,16 +89,26 @@ def pack(value: object) -> bytes:
     return zstandard.ZstdCompressor(level=_LEVEL).compress(cbor.encode(value))
 
 
-def _row(entry: LoggedEntry) -> list[object]:
-    difference = None if entry.list is None else [entry.list.base, entry.list.ops]
-    return [
-        entry.kind,
-        entry.received_at_ms,
-        entry.quality,
-        entry.radio,
-        len(entry.objects),
-        difference,
-    ]
+def _rows(entries: Sequence[LoggedEntry], radios: Sequence[str]) -> bytes:
+    """All heads, then all times, then all list differences: like beside like compresses."""
+    rows, before_ms = bytearray(), 0
+    for entry in entries:
+        rows += varint(radios.index(entry.radio) << 5 | entry.quality << 3 | entry.kind)
+    for entry in entries:
+        rows += varint(zigzag(entry.received_at_ms - before_ms))
+        before_ms = entry.received_at_ms
+    for entry in entries:
+        if entry.list is not None:
+            distance = 0 if entry.list.base is None else entry.index - entry.list.base
+            rows += varint(distance) + varint(len(entry.list.ops)) + entry.list.ops
+    return bytes(rows)
+
+
+def _shortened(body: bytes, before: bytes | None) -> bytes:
+    """A receipt for the transaction right before it goes without that transaction's identity."""
+    if before is None or not body.startswith(_RECEIPT + before):
+        return body
+    return _RECEIPT_OF_BEFORE + body[len(_RECEIPT) + len(before) :]
 
 
 def _whole(item: LoggedObject) -> bytes:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.core.checkpoint import Checkpoint, parse_checkpoint
-from gateway.core.note import NoteInvalid, SignatureType, VerifierKey, parse_note, verify_note
+from gateway.core.note import (
+    Note,
+    NoteInvalid,
+    Signature,
+    SignatureType,
+    VerifierKey,
+    check_signature,
+    parse_note,
+    verify_note,
+)
 from gateway.core.pin import CoordinatorKey
 
 COSIGNATURE_BYTES = 8 + 64  # the time in seconds, then Ed25519
@@ -43,6 +52,16 @@ def open_own(own: Own, raw: bytes, *, cosigned: bool = False) -> Checkpoint:
     if checkpoint.origin != own.key.name or checkpoint.extensions:
         raise Stranger(f"a checkpoint of {checkpoint.origin[:64]!r}, expected {own.key.name!r}")
     return checkpoint
+
+
+def with_cosignature(note: Note, cosigner: VerifierKey, unix_s: int, value: bytes) -> Note:
+    """The note that the coordinator cosigned, rebuilt from what an ACK says. Raises :class:`Stranger`."""
+    signature = Signature(cosigner.name, cosigner.key_id, unix_s.to_bytes(8, "big") + value)
+    try:
+        check_signature(note.text, signature, cosigner)
+    except NoteInvalid as error:
+        raise Stranger(str(error)) from None
+    return note.with_signature(signature)
 
 
 def cosigned_at_ms(raw: bytes) -> int:

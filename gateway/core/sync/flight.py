@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.core.note import Note
 from gateway.core.sync.batch import Offered
 from gateway.core.sync.breach import Breach
 from gateway.core.sync.events import Fault
@@ -19,6 +20,7 @@ class Flight:
     read_to: int = 0
     reading: bool = False
     sent: Offered | None = None
+    note: Note | None = None  # the checkpoint signed for ``sent``
     ahead: Offered | None = None
     wanted: bytes | None = None  # which objects of ``ahead``
     repairs: int = 0  # of ``sent``
@@ -50,6 +52,10 @@ class Flight:
         self.sent, self.ahead, self.wanted, self.repairs = self.ahead, None, None, 0
         return ready
 
+    def sign(self, note: Note) -> None:
+        """The checkpoint that goes with the batch sent last."""
+        self.note = note
+
     def repair(self, start: int, name: str) -> Offered | None:
         """The batch that MISSING or NEED_HASHES asks about; None for one that is acked already."""
         if self.sent is None or start != self.sent.start:
@@ -60,15 +66,15 @@ class Flight:
             raise Breach(Fault.INSATIABLE, f"{name} for the batch at {start}, more is asked than there is")
         return self.sent
 
-    def landing(self, size: int) -> Offered:
-        """The batch that an ACK of ``size`` is about."""
-        if self.sent is None or size != self.sent.end:
+    def landing(self, size: int) -> Note:
+        """The checkpoint that an ACK of ``size`` cosigns."""
+        if self.sent is None or self.note is None or size != self.sent.end:
             due = "none" if self.sent is None else self.sent.end
             raise Breach(Fault.BAD_SIZE, f"ACK of {size}, the one due is {due}")
-        return self.sent
+        return self.note
 
     def land(self) -> None:
-        self.sent = None
+        self.sent = self.note = None
 
     def _require_past(self, start: int, name: str) -> None:
         offered = self.ahead.start if self.ahead is not None else self.read_to

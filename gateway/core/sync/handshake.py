@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from gateway.core import cbor
 from gateway.core.labels import Label, labelled
-from gateway.core.note import Sign
+from gateway.core.note import Sign, VerifierKey
 from gateway.core.pin import CoordinatorKey
 from gateway.core.sync.breach import Breach
 from gateway.core.sync.events import Fault
@@ -40,12 +40,13 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """Both nonces (32 bytes each) and all that they bind together."""
+    """Both nonces (32 bytes each) and all that they bind together; ``cosigner`` signs notes."""
 
     local: Local
     standing: Standing
     nonce: bytes
     challenge: bytes
+    cosigner: VerifierKey
 
     def hello(self) -> Hello:
         local, standing = self.local, self.standing
@@ -64,9 +65,16 @@ class Handshake:
         )
 
     def require_answer(self, size: int, unix_ms: int, signature: bytes) -> None:
-        """Raises :class:`Breach` unless the pinned key signed this answer to this very HELLO."""
+        """Raises :class:`Breach` unless the pinned key signed this WELCOME or CATCHUP to this very HELLO."""
+        self._require(signature, size, unix_ms, self.cosigner.name)
+
+    def require_rejected(self, code: str, text: str, signature: bytes | None) -> None:
+        """Raises :class:`Breach` unless the pinned key signed this REJECT of this very HELLO."""
+        self._require(signature or b"", code, text)
+
+    def _require(self, signature: bytes, *said: object) -> None:
         local = self.local
         named = [self.challenge, self.nonce, self.standing.origin, local.key, local.instance]
-        text = labelled(Label.LINK_COORDINATOR, cbor.encode([*named, size, unix_ms]))
+        text = labelled(Label.LINK_COORDINATOR, cbor.encode([*named, *said]))
         if not verifies(local.coordinator.public_key, signature, text):
-            raise Breach(Fault.BAD_SIGNATURE, "this handshake is not signed by the pinned coordinator key")
+            raise Breach(Fault.BAD_SIGNATURE, "what was said is not signed by the pinned coordinator key")

@@ -42,6 +42,10 @@ def _octets(length: int) -> Any:
     return _wire(lambda value: as_bytes(value, length))
 
 
+def _octets_or_none(length: int) -> Any:
+    return _wire(lambda value: None if value is None else as_bytes(value, length))
+
+
 def _octets_to(limit: int) -> Any:
     return _wire(lambda value: as_bytes(value, limit=limit))
 
@@ -104,6 +108,7 @@ class Challenge(Message):
     TYPE: ClassVar[int] = 1
     nonce: bytes = _octets(32)
     coordinator_key: bytes = _octets(32)
+    cosigner: str = _text()
     unix_ms: int = _uint()
 
 
@@ -151,9 +156,13 @@ class Fork(Message):
 
 @dataclass(frozen=True, slots=True)
 class Reject(Message):
+    """``signature`` is there after a HELLO that verified; a code of ``PROVEN`` counts for nothing without."""
+
     TYPE: ClassVar[int] = 6
+    PROVEN: ClassVar[frozenset[str]] = frozenset({"clone", "quarantined"})
     code: str = _text(32)
     text: str = _text()
+    signature: bytes | None = _octets_or_none(64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,15 +191,22 @@ class Entries(Message):
 
 @dataclass(frozen=True, slots=True)
 class Commit(Message):
+    """A checkpoint without what both ends know: ``signature`` is the gateway's over the note's text."""
+
     TYPE: ClassVar[int] = 13
-    checkpoint: bytes = _note()
+    size: int = _uint()
+    root: bytes = _octets(32)
+    signature: bytes = _octets(64)
 
 
 @dataclass(frozen=True, slots=True)
 class Ack(Message):
+    """The cosignature/v1 on the COMMIT's checkpoint; its time in seconds since 1970."""
+
     TYPE: ClassVar[int] = 14
     size: int = _uint()
-    checkpoint: bytes = _note()
+    unix_s: int = _uint()
+    cosignature: bytes = _octets(64)
 
 
 @dataclass(frozen=True, slots=True)

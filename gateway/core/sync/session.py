@@ -14,17 +14,18 @@ coordinator is believed no further than its key has signed and our own log repea
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from enum import Enum
 from typing import Any
 
 from gateway.core.cbor import CborError
 from gateway.core.checkpoint import Checkpoint, sign_checkpoint
-from gateway.core.note import VerifierKey
+from gateway.core.note import NoteInvalid, VerifierKey
 from gateway.core.sync import halting
 from gateway.core.sync import messages as wire
 from gateway.core.sync.batch import BitmapInvalid, NotWhole, Offered
 from gateway.core.sync.breach import Breach
-from gateway.core.sync.checkpoints import Own, Stranger, open_own
+from gateway.core.sync.checkpoints import Own, Stranger, open_own, with_cosignature
 from gateway.core.sync.events import (
     Acked,
     Closed,
@@ -72,7 +73,7 @@ class Session:
         self._local = local
         self._standing = standing
         self._own = Own(VerifierKey(standing.origin, local.key), local.coordinator)
-        self._handshake = Handshake(local, standing, nonce, b"")
+        self._handshake = Handshake(local, standing, nonce, b"", local.coordinator.verifier("unnamed"))
         self._limits = min(max_entries, wire.MAX_BATCH_ENTRIES), min(max_bytes, wire.MAX_BATCH_BYTES)
         self._size = standing.size
         self._acked = standing.acked_size
@@ -162,7 +163,11 @@ class Session:
         pinned = self._local.coordinator.public_key
         if message.coordinator_key != pinned:
             return self._halt(halting.changed_key(pinned, message.coordinator_key))
-        self._handshake = Handshake(self._local, self._standing, self._handshake.nonce, message.nonce)
+        try:
+            cosigner = self._local.coordinator.verifier(message.cosigner)
+        except NoteInvalid as error:
+            raise Breach(Fault.GARBAGE, f"CHALLENGE: {error}") from None
+        self._handshake = replace(self._handshake, challenge=message.nonce, cosigner=cosigner)
         self._send(self._handshake.hello())
         self.state = State.WELCOME
 
@@ -227,6 +232,8 @@ class Session:
         raise Breach(Fault.FORK_UNPROVEN, f"FORK at {heads[0].size}, where both are of our own log")
 
     def _on_reject(self, message: wire.Reject) -> None:
+        if message.code in message.PROVEN:
+            self._handshake.require_rejected(message.code, message.text, message.signature)
         if message.code == "clone":
             return self._halt(halting.clone(message.text))
         self._close(Fault.REJECTED, message.text, message.code)
@@ -248,9 +255,10 @@ class Session:
     def _send_entries(self, offered: Offered, wanted: bytes) -> None:
         self._send(wire.Entries(offered.start, offered.packed_entries(wanted)))
         checkpoint = Checkpoint(self._standing.origin, offered.end, offered.root)
-        note = sign_checkpoint(checkpoint, self._own.key, self._local.sign).to_bytes()
-        self._events.append(Record(offered.end, note))
-        self._send(wire.Commit(note))
+        note = sign_checkpoint(checkpoint, self._own.key, self._local.sign)
+        self._flight.sign(note)
+        self._events.append(Record(offered.end, note.to_bytes()))
+        self._send(wire.Commit(offered.end, offered.root, note.signatures[0].value))
 
     def _on_want(self, message: wire.Want) -> None:
         self._flight.want(message.start, message.bitmap)
@@ -268,12 +276,10 @@ class Session:
     def _on_ack(self, message: wire.Ack) -> None:
         if message.size <= self._acked:
             return  # said twice, or late
-        offered = self._flight.landing(message.size)
-        checkpoint = self._cosigned(message.checkpoint, message.size)
-        if checkpoint.root != offered.root:
-            return self._halt(halting.fork(checkpoint, offered.root, message.checkpoint))
+        signed, cosigner = self._flight.landing(message.size), self._handshake.cosigner
+        note = with_cosignature(signed, cosigner, message.unix_s, message.cosignature)
         self._flight.land()
-        self._acknowledge(message.size, message.checkpoint)
+        self._acknowledge(message.size, note.to_bytes())
         self._advance()
 
     # Bodies and time.
