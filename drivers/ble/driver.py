@@ -110,9 +110,9 @@ class BleDriver:
             await peripheral.stop()
         tasks, self._tasks = [*self._tasks, *self._closing], []
         for task in tasks:
-            task.cancel()
-        for task in tasks:
-            await asyncio.wait([task])
+            while not task.done():
+                task.cancel()  # again and again: wait_for() of Python 3.11, in bumble, may swallow one
+                await asyncio.wait([task], timeout=1.0)
         for handle in list(self._handles):
             self.disconnected(handle)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
@@ -168,7 +167,7 @@ async def _run(
     async with port as opened:
         click.echo(json.dumps({"controller": opened.address, "pid": os.getpid()}))
         await _until_told(crowd.run(visits))
-        await crowd.close()
+        crowd.close()
     click.echo(json.dumps({**counts, **wallets.told()}))
 
 
@@ -179,8 +178,14 @@ def _phone(air: Air, number: int, traits: list[Traits], wallets: _Ledgers | _Byt
 
 async def _until_told(running: Coroutine[None, None, None]) -> None:
     """Until it ends by itself, or SIGINT or SIGTERM comes."""
-    task = asyncio.create_task(running)
+    task, told = asyncio.create_task(running), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    telling = asyncio.create_task(told.wait())
+    await asyncio.wait([task, telling], return_when=asyncio.FIRST_COMPLETED)
+    telling.cancel()
+    if not task.done():
+        task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()

@@ -302,6 +302,14 @@ class VirtualController(Controller):
         for connection in self.radio_connections():
             connection.radio.range_changed()
 
+    def leave(self) -> None:
+        """Off the air, with all its connections."""
+        self.in_range = False
+        self.le_legacy_advertiser.stop()
+        for connection in self.radio_connections():
+            connection.radio.drop()
+        self.link.controllers.discard(self)
+
     def own_address(self) -> hci.Address:
         """Of a connection being initiated."""
         pending = self.pending_le_connection

@@ -37,12 +37,22 @@ class Crowd:
 
     async def run(self, visits: int | None) -> None:
         """So many contacts a phone; None: until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            for phone in self._phones:
-                tasks.create_task(self._walk(phone, visits), name=f"phone-{phone.number}")
+        walks = [
+            asyncio.create_task(self._walk(phone, visits), name=f"phone-{phone.number}")
+            for phone in self._phones
+        ]
+        try:
+            for walk in walks:
+                await walk
+        finally:
+            while pending := [walk for walk in walks if not walk.done()]:
+                for walk in pending:
+                    walk.cancel()  # again and again: wait_for() of Python 3.11, in bumble, may swallow one
+                await asyncio.wait(pending, timeout=1.0)
 
-    async def close(self) -> None:
-        await asyncio.gather(*(phone.close() for phone in self._phones))
+    def close(self) -> None:
+        for phone in self._phones:
+            phone.close()
 
     async def _walk(self, phone: Phone, visits: int | None) -> None:
         done = 0

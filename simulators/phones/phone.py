@@ -147,11 +147,10 @@ class Phone:
             await self._hang_up(connection)
             raise
 
-    async def close(self) -> None:
-        """Switch the phone off."""
+    def close(self) -> None:
+        """Switch the phone off, as it is: no word to anybody, nothing to wait for."""
         self._device.host.emit("flush")
-        if self._powered:
-            await self._device.power_off()
+        self.controller.leave()
 
     async def _connect(self, gateway: str) -> Connection:
         if not self._powered:
@@ -238,7 +237,7 @@ class Phone:
             self.walk_away()
 
     async def _hang_up(self, connection: Connection) -> None:
-        if connection.handle in self._device.connections:
+        if connection.handle in self._device.connections and not _cancelled_from_outside():
             await asyncio.wait_for(connection.disconnect(), 2 * SILENCE_S)
 
 

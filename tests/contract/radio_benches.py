@@ -213,7 +213,7 @@ class BleBench:
             finally:
                 writing.cancel()
                 await asyncio.wait([writing, *([self._unplugging] if self._unplugging else [])])
-                await phone.close()
+                phone.close()
 
     def hear(self, payload: bytes) -> None:
         self._writes.put_nowait(payload)

@@ -69,7 +69,8 @@ class Rig:
                 try:
                     yield driver
                 finally:
-                    await asyncio.gather(*(phone.close() for phone in self._phones))
+                    for phone in self._phones:
+                        phone.close()
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[BleDriver]:

@@ -108,5 +108,5 @@ async def test_a_uart_that_is_pulled_out_is_lost_and_its_path_can_be_opened_agai
             await phone.visit()
             answering.cancel()
             await asyncio.wait([answering])
-        await phone.close()
+        phone.close()
     assert wallet.left == []

@@ -14,7 +14,7 @@ from drivers.base import TxRequest
 from drivers.ble import peripheral
 from drivers.errors import DriverLost, TransmitRefused
 from simulators.phones.air import RadioTiming
-from simulators.phones.exchange import WINDOW
+from simulators.phones.exchange import HEAD_START, WINDOW
 from simulators.phones.phone import Misdeed, Phone, PhoneError, Traits
 
 SLOW_TO_NOTICE = RadioTiming(supervision_s=60.0)
@@ -206,8 +206,9 @@ async def test_a_full_queue_is_said_and_the_bytes_are_not_asked_for_again() -> N
             frame = await anext(frames)
             assert frame.payload == message
             await driver.transmit(TxRequest(payload=receipt(message), reply_to=frame.reply_to))
-            assert (await third).sent_bytes == 0
-            await asyncio.gather(*(each.close() for each in (phone, again, last)))
+            assert (await third).sent_bytes <= HEAD_START
+            for each in (phone, again, last):
+                each.close()
 
 
 async def test_more_phones_than_links_wait_for_their_turn() -> None:
