@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,7 +13,8 @@ from drivers.base import Clock, DriverStats, Frame, TxReceipt, TxRequest
 from drivers.errors import DriverConfigError, DriverLost, TransmitRefused
 from drivers.frames import FrameQueue
 from drivers.gsm_at import answers
-from drivers.gsm_at.bringup import Abilities, SimMissing, bring_up
+from drivers.gsm_at.bringup import SimMissing, bring_up
+from drivers.gsm_at.condition import REGISTERED, SIM_GONE, SIM_HERE, Condition
 from drivers.gsm_at.disk import Disk
 from drivers.gsm_at.engine import Urc
 from drivers.gsm_at.inbox import Inbox, SmsPath
@@ -29,29 +29,8 @@ from drivers.transport.serial_port import SIMULATE, matching_ports, open_serial
 
 log = logging.getLogger(__name__)
 
-REGISTERED = (1, 5, 6, 7)  # home, roaming, and both for SMS only (TS 27.007 clause 7.2)
-DENIED = 3
-SIM_GONE = ("+CPIN: NOT INSERTED", "+CPIN: NOT READY", "+SIMCARD: NOT AVAILABLE", "+QSIMSTAT: 1,0")
-SIM_HERE = ("+CPIN: READY", "SMS Ready", "SMS DONE", "+QIND: SMS DONE", "+QIND: PB DONE")
-SIM_LOOK_S = 3.0
-NEARLY_FULL = 0.8
+SIM_LOOK_S = 3.0  # between looks for a SIM that is missing
 SPOOLS = Path("/var/lib/offgrid/gsm")
-
-
-@dataclass(slots=True)
-class _Seen:
-    """What the modem said last. Owned by the keeping task."""
-
-    abilities: Abilities | None = None
-    port: str = ""
-    sim: bool = False
-    registration: int | None = None
-    signal_dbm: float | None = None
-    operator: str = ""
-
-    @property
-    def registered(self) -> bool:
-        return self.registration in REGISTERED
 
 
 class GsmDriver:
@@ -74,7 +53,7 @@ class GsmDriver:
         self._outbox = Outbox(name, self._settings, self._disk, clock)
         self._queue = FrameQueue(self._settings.queue)
         self._inbox = self._fresh_inbox()
-        self._seen = _Seen()
+        self._seen = Condition()
         self._session: Session | None = None
         self._tasks: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()  # brought up; cleared by trouble, set by the keeping task
@@ -156,39 +135,20 @@ class GsmDriver:
         return TxReceipt(confirmed=False)
 
     def stats(self) -> DriverStats:
-        seen = self._seen
-        gauges = {
-            "registered": float(seen.registered),
-            "sim_ready": float(seen.sim),
+        parts = {f"parts_{outcome}": float(count) for outcome, count in self._outbox.parts.items()}
+        waiting = {
             "queue_frames": float(len(self._queue)),
             "queue_messages": float(len(self._outbox)),
             "messages_left_today": float(self._outbox.left_today),
             "set_aside": float(self._disk.aside),
             "modem_resets": float(self._rescue.resets),
         }
-        if seen.signal_dbm is not None:
-            gauges["signal_dbm"] = seen.signal_dbm
-        gauges |= {f"parts_{outcome}": float(count) for outcome, count in self._outbox.parts.items()}
-        for storage, fill in self._inbox.fill.items():
-            gauges[f"storage_used_percent_{storage.lower()}"] = 100 * fill.used / max(1, fill.total)
         return DriverStats(
             frames=dict(self._inbox.frames),
             transmits=dict(self._outbox.transmits),
-            gauges=gauges,
-            note=self._note(),
+            gauges=self._seen.gauges(self._inbox.fill) | waiting | parts,
+            note=self._seen.note(self._inbox.fill, self._disk.aside),
         )
-
-    def _note(self) -> str:
-        seen = self._seen
-        full = [name for name, fill in self._inbox.fill.items() if fill.used >= NEARLY_FULL * fill.total > 0]
-        notes = [
-            "no SIM" if not seen.sim else "",
-            "registration denied" if seen.registration == DENIED else "",
-            "not registered" if seen.sim and not seen.registered and seen.registration != DENIED else "",
-            f"storage nearly full: {', '.join(full)}" if full else "",
-            f"{self._disk.aside} messages set aside" if self._disk.aside else "",
-        ]
-        return "; ".join(note for note in notes if note)
 
     def _fresh_inbox(self) -> Inbox:
         return Inbox(
@@ -233,7 +193,7 @@ class GsmDriver:
         except BaseException:
             await session.close()
             raise
-        self._seen = _Seen(port=path)
+        self._seen = Condition(port=path)
         return session
 
     async def _bring_up(self, session: Session) -> None:

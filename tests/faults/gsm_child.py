@@ -77,7 +77,8 @@ async def main() -> None:
             number, text = message
             await driver.transmit(TxRequest(payload=text.encode(), reply_to=number, timeout_s=20))
         listening = asyncio.create_task(listen(driver, log, held))
-        while len(held) < int(stop_after) or not swept_clean(driver):
+        parts = Path(directory) / "spool" / "parts"
+        while len(held) < int(stop_after) or any(parts.iterdir()) or not swept_clean(driver):
             await asyncio.sleep(0.05)
         listening.cancel()
 
