@@ -6,8 +6,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib/venv.sh
 . scripts/lib/debian-tools.sh
+. scripts/lib/gammu.sh
 ensure_venv requirements/dev.lock
 ensure_debian_tool promtool prometheus
+ensure_gammu
 ensure_debian_library faketime/libfaketimeMT.so.1 libfaketime
 
 step() { printf '\n== %s\n' "$*"; }
