@@ -73,6 +73,11 @@ class Admission:
         of_peer.take(size)
         of_radio.take(size)
 
+    def brought(self, radio: str, peer: str, size: int, now: float) -> None:
+        """Charge ``size`` bytes of a message let in before anyone knew its length; refuses nobody."""
+        _bucket(self._peers, (radio, peer), self._rates.peer, now).take(size, messages=0)
+        _bucket(self._radios, radio, self._rates.radio, now).take(size, messages=0)
+
     def claimed(self, key: bytes, now: float) -> None:
         """A message says it is of this device. Raises Refused (BLOCKED, RATE_LIMITED); charges nothing."""
         if self._blocked(key):
@@ -104,8 +109,8 @@ class _Bucket:
         short_of_bytes = (1 - self._bytes) / self._rate.bytes
         return max(0.0, 60 * short_of_messages, 60 * short_of_bytes)
 
-    def take(self, size: int) -> None:
-        self._messages -= 1
+    def take(self, size: int, messages: int = 1) -> None:
+        self._messages -= messages
         self._bytes -= size
 
     def _refill(self, now: float) -> None:

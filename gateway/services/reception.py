@@ -113,6 +113,10 @@ class Reception:
         """Charge a message of ``size`` bytes before it is read or joined. Raises Refused."""
         self._admission.arrived(source.radio, source.peer, size, self._monotonic())
 
+    def brought(self, source: Source, size: int) -> None:
+        """Charge the bytes of a message whose length nobody knew when it arrived."""
+        self._admission.brought(source.radio, source.peer, size, self._monotonic())
+
     def submit(self, radio: str, linger_s: float, write: Write | None = None) -> Submit:
         """For a radio: ``submit(message, peer, correlation) -> answer``, both in CBOR.
 

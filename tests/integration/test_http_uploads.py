@@ -25,6 +25,7 @@ class Desk:
     def __init__(self) -> None:
         self.go_on = asyncio.Event()
         self.arrivals: asyncio.Queue[int] = asyncio.Queue()
+        self.charged_later: list[int] = []
         self.taken: list[bytes] = []
         self.refusals: list[Refusal] = []
         self.closed = False
@@ -33,6 +34,9 @@ class Desk:
         if self.closed:
             raise Refused(Refusal.RATE_LIMITED, retry_after_s=9)
         self.arrivals.put_nowait(size)
+
+    def brought(self, source: Source, size: int) -> None:
+        self.charged_later.append(size)
 
     def refuse(self, source: Source, refused: Refused) -> Answer:
         self.refusals.append(refused.code)
@@ -73,9 +77,18 @@ async def served(desk: Desk) -> AsyncIterator[tuple[str, int]]:
 async def post(
     address: tuple[str, int], announced: int, sent: int, content_type: str = "application/cbor"
 ) -> bytes:
+    return await talk(address, f"Content-Length: {announced}\r\n\r\n".encode() + bytes(sent), content_type)
+
+
+async def post_chunks(address: tuple[str, int], sizes: list[int]) -> bytes:
+    chunks = b"".join(b"%x\r\n%b\r\n" % (size, bytes(size)) for size in [*sizes, 0])
+    return await talk(address, b"Transfer-Encoding: chunked\r\n\r\n" + chunks)
+
+
+async def talk(address: tuple[str, int], rest: bytes, content_type: str = "application/cbor") -> bytes:
     reader, writer = await asyncio.open_connection(*address)
     head = f"POST /v1/snapshots HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\nConnection: close\r\n"
-    writer.write(f"{head}Content-Length: {announced}\r\n\r\n".encode() + bytes(sent))
+    writer.write(head.encode() + rest)
     answer = await reader.read()
     writer.close()
     return answer
@@ -123,3 +136,27 @@ async def test_what_is_too_large_limited_or_of_another_type_is_refused_unread() 
         assert b"Retry-After: 9" in limited
         assert desk.refusals == [Refusal.TOO_LARGE, Refusal.UNSUPPORTED, Refusal.RATE_LIMITED]
         assert desk.taken == []
+
+
+async def test_a_body_in_chunks_is_taken_up_to_the_same_length_and_charged_as_it_came() -> None:
+    desk = Desk()
+    desk.go_on.set()
+    async with served(desk) as address:
+        assert b" 404 " in await post_chunks(address, [1, LARGEST - 1])
+        assert b" 413 " in await post_chunks(address, [1, LARGEST])
+        assert desk.taken == [bytes(LARGEST)]
+        assert desk.refusals == [Refusal.TOO_LARGE]
+        assert desk.charged_later == [LARGEST, LARGEST + 1]
+        assert [desk.arrivals.get_nowait() for _ in range(2)] == [0, 0]
+
+
+async def test_a_body_in_chunks_takes_the_room_of_the_largest_for_nobody_knows_its_length() -> None:
+    desk = Desk()
+    async with served(desk) as address:
+        chunked = [asyncio.create_task(post_chunks(address, [1])) for _ in range(BODIES_AT_ONCE)]
+        for _ in chunked:
+            await desk.arrivals.get()
+        assert b" 503 " in await post(address, 1, 1)
+        desk.go_on.set()
+        await asyncio.gather(*chunked)
+        assert b" 404 " in await post(address, LARGEST, LARGEST)

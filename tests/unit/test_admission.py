@@ -45,6 +45,18 @@ def test_a_message_larger_than_its_bucket_is_let_in_once_and_is_paid_for_afterwa
     door.arrived("http", "a", 1, 121.0)
 
 
+def test_bytes_that_were_not_announced_are_owed_once_they_came() -> None:
+    door = admission(peer=Rate(2, 1000), radio=Rate(1_000_000, 2000))
+    door.arrived("http", "a", 0, 0.0)
+    door.brought("http", "a", 2000, 0.0)
+    with pytest.raises(Refused) as of_peer:
+        door.arrived("http", "a", 0, 0.0)
+    assert of_peer.value.retry_after_s == 61
+    with pytest.raises(Refused, match="too much on http"):
+        door.arrived("http", "b", 0, 0.0)
+    door.arrived("http", "a", 0, 61.0)  # it was one message, and is not counted twice
+
+
 def test_a_bucket_never_holds_more_than_a_minute_however_long_nobody_came() -> None:
     door = admission(peer=Rate(2, 1 << 20))
     door.arrived("http", "a", 1, 0.0)

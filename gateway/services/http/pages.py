@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from gateway.core.http1 import Response
 from gateway.core.vitals import PAGE_BELOW, Vitals, health_document, status_document
-from gateway.services.http.server import Request, Respond
+from gateway.services.http.connection import Request
+from gateway.services.http.message import Response
+from gateway.services.http.server import Respond
 
 PROBES = frozenset({"/health", "/livez", "/readyz"})
 

@@ -8,11 +8,12 @@ from itertools import count
 from typing import Protocol
 
 from gateway.core.answer import Answer
-from gateway.core.http1 import Response
 from gateway.core.message.downlink import encode_downlink
 from gateway.core.refusal import Refusal, Refused
 from gateway.model import Source
-from gateway.services.http.server import Request, Respond
+from gateway.services.http.connection import Request
+from gateway.services.http.message import BodyTooLarge, Response
+from gateway.services.http.server import Respond
 
 RADIO = "http"
 LINGER_S = 0.002
@@ -29,6 +30,7 @@ class Reception(Protocol):
     @property
     def max_bytes(self) -> int: ...
     def arrived(self, source: Source, size: int) -> None: ...
+    def brought(self, source: Source, size: int) -> None: ...
     def refuse(self, source: Source, refused: Refused) -> Answer: ...
     async def message(self, source: Source, data: bytes) -> Answer: ...
     async def snapshot(self, source: Source, body: bytes) -> Answer: ...
@@ -91,7 +93,7 @@ class _Sources:
 
 
 class _Room:
-    """Bounds the bytes of all bodies that are being read or judged."""
+    """Bounds the bytes of all bodies that are being read or judged; one in chunks may become the largest."""
 
     def __init__(self, reception: Reception, sources: _Sources) -> None:
         self._reception = reception
@@ -106,20 +108,26 @@ class _Room:
             return _response(request, source, self._reception.refuse(source, refused))
         self._taken += size
         try:
-            body = await request.body()
-            take = self._reception.message if request.head.content_type == CBOR else take_json
+            body = await request.body(size)
+            take = self._reception.message if request.content_type == CBOR else take_json
             return _response(request, source, await take(source, body))
+        except BodyTooLarge as error:
+            too_large = Refused(Refusal.TOO_LARGE, str(error))
+            return _response(request, source, self._reception.refuse(source, too_large))
         finally:
             self._taken -= size
+            if request.length is None:
+                self._reception.brought(source, request.received)
 
     def _admit(self, request: Request, source: Source) -> int:
-        """The length of a body that may be read now. Raises Refused before a byte of it is."""
-        size, largest = request.head.content_length, self._reception.max_bytes
-        if request.head.content_type not in (JSON, CBOR):
+        """How many bytes of body may be read now. Raises Refused before a byte of it is."""
+        size, largest = request.length, self._reception.max_bytes
+        if request.content_type not in (JSON, CBOR):
             raise Refused(Refusal.UNSUPPORTED, f"{JSON} or {CBOR} expected")
-        if size > largest:
+        if size is not None and size > largest:
             raise Refused(Refusal.TOO_LARGE, f"{size} bytes announced, {largest} allowed")
-        self._reception.arrived(source, size)
+        self._reception.arrived(source, size or 0)
+        size = largest if size is None else size
         if self._taken + size > BODIES_AT_ONCE * largest:
             raise Refused(Refusal.BUSY, "too many uploads at once", retry_after_s=BUSY_RETRY_S)
         return size
@@ -137,6 +145,6 @@ def _response(request: Request, source: Source, answer: Answer) -> Response:
     fields = {"X-Correlation-Id": source.correlation_id}
     if answer.retry_after_s:
         fields["Retry-After"] = str(answer.retry_after_s)
-    if CBOR in (request.head.content_type, request.head.fields.get("accept")):
+    if CBOR in (request.content_type, request.fields.get("accept")):
         return Response(encode_downlink(answer.message), CBOR, answer.http_status, fields)
     return Response.of_json(answer.to_json(), answer.http_status, fields)
