@@ -20,10 +20,15 @@ TICK_S = 0.002  # how late an emission's end may be reported
 
 
 class ConcentratorServer:
-    """Serves one chip. Threads: one to accept on each socket, one a connection, one for time."""
+    """Serves one chip. Threads: one to accept on each socket, one a connection, one for time.
 
-    def __init__(self, chip: Chip, path: str | Path) -> None:
+    ``keeps_time`` False, for a clock that stands still between requests: no thread for time, an emission is
+    told of before the answer to the first request after its end.
+    """
+
+    def __init__(self, chip: Chip, path: str | Path, *, keeps_time: bool = True) -> None:
         self.chip = chip
+        self._keeps_time = keeps_time
         self.path = Path(path)
         self.lock = threading.Lock()  # around the chip, whoever touches it
         self._stopping = threading.Event()
@@ -36,7 +41,8 @@ class ConcentratorServer:
     def __enter__(self) -> ConcentratorServer:
         self._listen(self.path, self._serve_pins)
         self._listen(self.path.with_name(self.path.name + ".ctl"), self._serve_control)
-        self._spawn(self._keep_time, "time")
+        if self._keeps_time:
+            self._spawn(self._keep_time, "time")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -92,6 +98,8 @@ class ConcentratorServer:
             if body is None:
                 return
             kind, answer = self._answer(kind, body)
+            if not self._keeps_time:
+                self._publish_ended()
             connection.sendall(struct.pack(">cI", kind, len(answer)) + answer)
             if self.chip.busy():
                 self._busy.set()
@@ -147,15 +155,19 @@ class ConcentratorServer:
         while not self._stopping.is_set():
             with self.lock:
                 self.chip.pass_time()
-                ended = self.chip.take_ended()
                 busy = self.chip.busy()
-            for emission in ended:
-                self._publish(emission)
+            self._publish_ended()
             if busy:
                 self._stopping.wait(TICK_S)
             else:
                 self._busy.wait(0.1)
                 self._busy.clear()
+
+    def _publish_ended(self) -> None:
+        with self.lock:
+            ended = self.chip.take_ended()
+        for emission in ended:
+            self._publish(emission)
 
     def _publish(self, emission: Emission) -> None:
         event = {"event": "tx", **asdict(emission), "payload": emission.payload.hex()}

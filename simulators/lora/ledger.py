@@ -88,7 +88,7 @@ class LedgerWallet:
         return True
 
     def _promised(self, answer: bytes) -> bool:
-        ours = self._contents()
+        ours = self.contents()
         if self.gateway_key is None:
             return False
         proved = verify_promise(answer, self.gateway_key, ours, self.origins)
@@ -104,7 +104,8 @@ class LedgerWallet:
     def _payments(self) -> Sequence[Payment]:
         return self._over.payments if self._over is not None else ()
 
-    def _contents(self) -> list[bytes]:
+    def contents(self) -> list[bytes]:
+        """H of what the last message hands over: a snapshot, or loose transactions."""
         if self._loose is not None:
             return contents(self._loose)
         return [] if self._over is None else [self._over.content]
