@@ -65,6 +65,9 @@ async def bring_up(session: Session, pin: str, memory: PinMemory) -> Abilities:
     indications = choose_indications(answers.indications_offered((await session.ask("AT+CNMI=?")).lines))
     if indications:
         await _insist(session, f"AT+CNMI={indications}")
+    keep_open = answers.told((await session.ask("AT+CMMS=?")).lines, "+CMMS")
+    if keep_open and 2 in answers.numbers(keep_open[0]):
+        await session.ask("AT+CMMS=2")  # parts in a row share one link to the network
     networks = [name for name in NETWORKS if (await session.ask(f"AT{name}=1")).ok]
     await session.ask("AT+COPS=3,0")
     return Abilities(
