@@ -19,6 +19,7 @@ from bumble.core import UUID, BaseBumbleError
 from bumble.device import AdvertisingType, Connection, Device, DeviceConfiguration
 from bumble.gatt import Characteristic, CharacteristicValue, Service
 from bumble.host import Host
+from bumble.keys import KeyStore
 from bumble.pairing import PairingConfig, PairingDelegate
 from bumble.transport.common import Transport, TransportLostError
 
@@ -196,7 +197,9 @@ class Peripheral:
         config = DeviceConfiguration(name=name, address=static_address(name))
         host = Host(self._transport.source, self._transport.sink)
         device = Device(config=config, host=host)
-        # Encrypted if the phone wants it; no key is kept, so that nobody can fill the memory with them.
+        # Encrypted if the phone wants it, anew each time. bumble keeps keys even without bonding, and so
+        # addresses without end would fill the memory; its base class keeps none.
+        device.keystore = KeyStore()
         device.pairing_config_factory = lambda _connection: PairingConfig(
             sc=True, mitm=False, bonding=False, delegate=PairingDelegate()
         )

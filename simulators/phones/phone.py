@@ -83,7 +83,7 @@ class Phone:
         traits: Traits,
         *,
         next_message: Callable[[], bytes | None],
-        on_answer: Callable[[bytes], None],
+        on_answer: Callable[[bytes], object],
     ) -> None:
         self.number = number
         self.traits = traits

@@ -1,4 +1,4 @@
-"""A Bluetooth central of bytes: HCI, L2CAP and ATT by hand over a stream; it shares nothing with any stack."""
+"""A Bluetooth central of bytes: HCI, L2CAP and ATT by hand over a stream; nothing shared with any stack."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class RawCentral:
 
     async def exchange_mtu(self, mtu: int) -> int:
         answer = await self.request(struct.pack("<BH", 0x02, mtu))
-        return min(mtu, struct.unpack("<H", answer[1:3])[0])
+        return min(mtu, int.from_bytes(answer[1:3], "little"))
 
     async def find_service(self, uuid: bytes) -> tuple[int, int]:
         """Find By Type Value: the handles that a primary service of this UUID (little-endian) spans."""

@@ -13,8 +13,9 @@ from ble_rig import Rig, Wallet, receipt, snapshot
 from drivers.base import TxRequest
 from drivers.ble import peripheral
 from drivers.errors import DriverLost, TransmitRefused
+from simulators.phones import phone as phone_module
 from simulators.phones.air import RadioTiming
-from simulators.phones.exchange import HEAD_START, WINDOW
+from simulators.phones.exchange import HEAD_START, WINDOW, Answer
 from simulators.phones.phone import Misdeed, Phone, PhoneError, Traits
 
 SLOW_TO_NOTICE = RadioTiming(supervision_s=60.0)
@@ -304,3 +305,32 @@ async def test_on_a_lossy_slow_radio_everything_arrives() -> None:
     async with rig.running():
         await rig.phone(1, wallet, Traits(mtu=185, timing=timing)).visit()
     assert wallet.left == []
+
+
+async def test_a_phone_that_wants_encryption_has_it_and_no_key_is_kept() -> None:
+    rig, message = Rig(), snapshot(100, 1)
+    async with rig.running() as driver:
+        call = await rig.phone(1, Wallet()).dial()
+        await call.connection.pair()
+        assert call.connection.is_encrypted
+        await call.write(b"\x15\x01" + message)
+        while not isinstance(answer := await call.events.get(), Answer):
+            pass
+        assert answer.message == receipt(message)
+        assert driver._peripheral is not None
+        keystore = driver._peripheral._device.keystore
+        assert keystore is not None
+        assert await keystore.get_all() == []
+        await call.connection.disconnect()
+
+
+async def test_on_a_link_that_drops_everything_the_phone_gives_up_after_asking_three_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(phone_module, "SILENCE_S", 0.05)
+    rig = Rig()
+    rig.silent = True
+    async with rig.running():
+        with pytest.raises(PhoneError, match="Timeout"):
+            await rig.phone(1, Wallet(snapshot(5_000, 1))).visit()
+    assert len(rig.heard) == phone_module.GIVE_UP_AFTER
