@@ -35,6 +35,8 @@ FORWARDER = bytes.fromhex("b827ebfffe0d3a01")
 PROOFS = {"lora": 1, "http": 5}
 """Inclusion proofs asked for: by LoRa each takes several frames both ways."""
 
+ALARMING = frozenset({"warning", "error", "critical"})
+
 IMPATIENT = DeviceTiming(common_close_s=6.0)
 """Nobody at a demo waits 20 s for a device that heard nothing."""
 
@@ -93,9 +95,11 @@ class Stage:
         self._began = time.monotonic()
         self._say(f"coordinator, gateway and packet forwarder are up; logs are in {self._house.folder}")
         async with self._attended():
-            async with asyncio.timeout_at(asyncio.get_running_loop().time() + self._times.deadline):
-                with contextlib.suppress(TimeoutError):
+            try:
+                async with asyncio.timeout(self._times.deadline):
                     await self._act()
+            except TimeoutError:
+                self._say("not everything has settled; it is reported as it stands")
             proofs = await self._prove()
             await self._watch.look()
             return await self._audit(seed, proofs)
@@ -191,9 +195,10 @@ class Stage:
 
     async def _look(self) -> None:
         """The screen, and in words what changed since the last look."""
-        link, conflicts = "down", 0
+        link, conflicts, told = "down", 0, 0
         while True:
             await self._watch.look()
+            told = self._pass_on(told)
             self._backlog_most = max(self._backlog_most, self._watch.backlog)
             if self._watch.link != link:
                 link = self._watch.link
@@ -204,6 +209,15 @@ class Stage:
                 self._say("a double spend is seen, the evidence is kept")
             self._screen.draw(self._moment())
             await asyncio.sleep(LOOK_EVERY_S)
+
+    def _pass_on(self, told: int) -> int:
+        """What the daemon's log warns of; how many of its lines are told now."""
+        lines = self._house.daemon.lines
+        for line in lines[told:]:
+            if line.get("level") in ALARMING and line.get("message") != "health":
+                about = line.get("service", ""), line.get("reason", "")
+                self._say(f"the gateway warns: {line.get('message')} {' '.join(map(str, about))}".rstrip())
+        return len(lines)
 
     def _moment(self) -> Moment:
         at = self._at()

@@ -1,8 +1,0 @@
-"""End-to-end tests share the rigs of the integration tests."""
-
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "integration"))
