@@ -246,6 +246,7 @@ def figures(quick: bool) -> list[Figure]:
         told += [
             Figure(f"{batch}: an object", "B", one.per_object, MAX_PER_OBJECT),
             Figure(f"{batch}: a submission", "B", one.per_submission, MAX_PER_SUBMISSION),
+            Figure(f"{batch}:   above the objects as sent", "B", one.framing_per_submission),
             Figure(f"{batch}:   of which its list", "B", one.lists_per_submission),
             Figure(f"{batch}: compressed objects, each", "B", one.compressed_objects / one.objects),
         ]
