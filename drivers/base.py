@@ -117,7 +117,7 @@ class Fix:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelFigures:
-    """What was heard on one channel at one spreading factor (0: FSK) since opening; levels are running means."""
+    """One channel at one spreading factor (0: FSK) since opening; levels are running means."""
 
     channel: int
     frequency_hz: int
@@ -135,8 +135,8 @@ class DriverStats:
 
     ``frames`` counts by outcome (``ok``, ``crc_bad``, ``queue_full``, ``malformed`` …); ``transmits`` by
     outcome (``sent`` or a :class:`TransmitRefused` reason). ``gauges`` are named with their unit; where all
-    that are named ``*_reachable`` are 0, the radio is open and nobody can be heard. ``channels`` is empty where
-    the radio has none.
+    that are named ``*_reachable`` are 0, the radio is open and nobody can be heard. ``channels`` is empty
+    where the radio has none.
     """
 
     frames: Mapping[str, int] = field(default_factory=dict)

@@ -30,8 +30,8 @@ class TransmitRefused(DriverError):
 
     ``reason`` is one word from a closed list, fit for a metric label: ``too_late``, ``too_early``,
     ``collision``, ``duty_cycle``, ``dwell_time``, ``frequency``, ``power``, ``size``, ``region_unset``,
-    ``gps_unlocked``, ``queue_full``, ``no_route``, ``budget``, ``unsupported``. ``on_air``: a part of it may have
-    left all the same, so its airtime stays spent.
+    ``gps_unlocked``, ``queue_full``, ``no_route``, ``budget``, ``unsupported``. ``on_air``: a part of it may
+    have left all the same, so its airtime stays spent.
     """
 
     def __init__(self, reason: str, message: str = "", *, on_air: bool = False) -> None:

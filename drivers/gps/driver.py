@@ -52,7 +52,7 @@ class GpsDriver:
         self._pulses: Counter[Verdict] = Counter()
 
     def use_counter(self, latched_us: Callable[[], Awaitable[int]] | None) -> None:
-        """Where to read the concentrator's linear counter as it was at the last PPS; a new line starts over."""
+        """Where to read the concentrator's linear counter as it was at the last PPS; pulses start over."""
         self._counter = latched_us
         self.reference = TimeReference()
 

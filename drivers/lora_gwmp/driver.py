@@ -162,6 +162,11 @@ class GwmpDriver:
         self._transmits["sent" if receipt.confirmed else "unconfirmed"] += 1
         return receipt
 
+    def routes(self) -> Mapping[str, object]:
+        """The forwarders that a downlink may be handed to."""
+        reachable = self._forwarders.reachable(self._clock.monotonic())
+        return {forwarder.name: GwmpPath(forwarder.eui) for forwarder in reachable}
+
     async def _transmit(self, request: TxRequest) -> TxReceipt:
         if self._transport is None:
             raise TransmitRefused("no_route", f"{self.name} is closed")

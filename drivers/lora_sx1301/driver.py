@@ -17,8 +17,8 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from types import TracebackType
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Self
 
 from drivers.base import (

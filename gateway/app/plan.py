@@ -14,6 +14,7 @@ from gateway.app.commands import daemon_commands, log_commands
 from gateway.app.lifetime import Live, until_told
 from gateway.app.link import Link
 from gateway.app.pages import Pages
+from gateway.app.place import Place
 from gateway.app.radios import Radios
 from gateway.config import Config
 from gateway.core.admission import Admission
@@ -21,6 +22,7 @@ from gateway.core.timekeeper import Timekeeper
 from gateway.core.vitals import Part
 from gateway.keys import Identity, load_identity
 from gateway.services import control, retention
+from gateway.services.airtime import AirtimeBook, boot_id
 from gateway.services.metrics import Metrics
 from gateway.services.monitor import Monitor, Sources
 from gateway.services.reception import Reception, Signer
@@ -36,9 +38,12 @@ async def run(path: Path, config: Config) -> None:
     async with Store(settings.store_settings(config)) as store, ground.recorder(store) as recorder:
         supervisor = Supervisor(ground.clock, rng=random.Random())  # noqa: S311 - jitter
         reception = ground.reception(recorder, store)
-        radios = Radios(config, reception, ground.metrics, ground.clock, ground.identity.sign)
+        place = Place(config, ground.timekeeper, ground.clock)
+        book = AirtimeBook(config.storage.airtime_path, ground.clock, boot_id())
+        sign = ground.identity.sign
+        radios = Radios(config, reception, ground.metrics, ground.clock, sign, place, book)
         link = Link(config, ground.identity, store, ground.timekeeper, ground.clock, ground.metrics.synced)
-        monitor = ground.monitor(store, supervisor, radios, link)
+        monitor = ground.monitor(store, supervisor, radios, link, place)
         link.told_by(monitor)
         pages = Pages(config, monitor, ground.metrics, reception)
         commands = {
@@ -47,6 +52,7 @@ async def run(path: Path, config: Config) -> None:
         }
         services: Mapping[str, Service] = {
             **radios.services(),
+            **place.services(),
             **pages.services(),
             "control": partial(control.serve, config.control_socket, commands),
             "recorder": recorder.run,
@@ -57,7 +63,10 @@ async def run(path: Path, config: Config) -> None:
         }
         for name, service in services.items():
             supervisor.add(name, service)
-        await until_told(supervisor.run(), ground.live.reload)
+        try:
+            await until_told(supervisor.run(), ground.live.reload)
+        finally:
+            book.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +110,9 @@ class Ground:
             answered=self.metrics.answered,
         )
 
-    def monitor(self, store: Store, supervisor: Supervisor, radios: Radios, link: Link) -> Monitor:
+    def monitor(
+        self, store: Store, supervisor: Supervisor, radios: Radios, link: Link, place: Place
+    ) -> Monitor:
         sources = Sources(
             gateway_id=self.config.gateway.id,
             version=__version__,
@@ -113,6 +124,7 @@ class Ground:
             radios=radios.stats,
             lora=radios.lora,
             link=link.vitals,
+            gps=place.vitals,
             circumstances=settings.circumstances(self.config, self.timekeeper.now),
         )
         return Monitor(sources, self.clock)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from drivers.base import Driver, DriverStats, Receiver
 from drivers.errors import DriverConfigError
 from drivers.registry import load_driver
+from gateway.app.place import Place
 from gateway.config import Config, RadioSetup, radio_setups
 from gateway.core.lora.link import LoraLink
 from gateway.core.lora.promises import PromiseBook
@@ -14,7 +16,8 @@ from gateway.core.lora.reassembly import ReassemblyLimits
 from gateway.core.lora.regions import REGIONS
 from gateway.core.vitals import LoraVitals
 from gateway.services import frame_intake
-from gateway.services.lora_intake import LoraIntake
+from gateway.services.airtime import AirtimeBook
+from gateway.services.lora_intake import LoraIntake, Notice
 from gateway.services.metrics import Metrics
 from gateway.services.observed import ObservedTransceiver, observed
 from gateway.services.reception import Reception
@@ -38,15 +41,21 @@ class Radios:
         metrics: Metrics,
         clock: SystemClock,
         sign: Callable[[bytes], bytes],
+        place: Place,
+        book: AirtimeBook,
     ) -> None:
         self._config = config
         self._reception = reception
         self._metrics = metrics
         self._clock = clock
+        self._place = place
+        self._book = book
         self._drivers: dict[str, Driver] = {}
         self._promises = PromiseBook(sign)
         self._setups = radio_setups(config)
-        self._links = {setup.name: self._link() for setup in self._setups if setup.driver.startswith(LORA)}
+        self._links = {
+            setup.name: self._link(setup.name) for setup in self._setups if setup.driver.startswith(LORA)
+        }
 
     def services(self) -> Mapping[str, Service]:
         """By the radio's name."""
@@ -63,7 +72,12 @@ class Radios:
         """How the LoRa links fare."""
         now = self._clock.monotonic()
         return {
-            name: LoraVitals(counts=dict(link.counts), duty_left_s=link.duty_left_s(now))
+            name: LoraVitals(
+                counts=dict(link.counts),
+                duty_left_s=link.duty_left_s(now),
+                duty_used_s=link.duty_used_s(now),
+                gauges=link.gauges(now),
+            )
             for name, link in self._links.items()
         }
 
@@ -71,6 +85,7 @@ class Radios:
         async def run() -> None:
             driver = load_driver(setup.driver)(setup.name, setup.settings, clock=self._clock)
             self._drivers[setup.name] = driver
+            self._place.radio_built(driver)
             if not isinstance(driver, Receiver):
                 raise DriverConfigError(
                     f"driver {setup.driver!r} hears nothing", fix="name one that receives"
@@ -86,14 +101,26 @@ class Radios:
             await frame_intake.take(radio, self._reception.submit(name, OTHER_LINGER_S))
         elif isinstance(radio, ObservedTransceiver):
             submit = self._reception.submit(name, LORA_LINGER_S, self._promises.write)
-            await LoraIntake(name, radio, link, submit, clock=self._clock).run()
+            cover = partial(self._book.cover, name)
+            notice = self._beacon()
+            await LoraIntake(name, radio, link, submit, clock=self._clock, cover=cover, notice=notice).run()
         else:
             raise DriverConfigError(f"{name}: a LoRa driver that cannot send", fix="name one that can")
 
-    def _link(self) -> LoraLink:
+    def _beacon(self) -> Notice | None:
+        """What the settings for downlinks that no uplink decides are for."""
+        lora = self._config.lora
+        if lora is None or lora.region is None or not lora.beacon_seconds:
+            return None
+        channel = REGIONS[lora.region].broadcast(lora.spreading_factor, lora.bandwidth * 1000)
+        if channel is None:
+            return None
+        return Notice(float(lora.beacon_seconds), channel, self._reception.notice)
+
+    def _link(self, name: str) -> LoraLink:
         lora, limits = self._config.lora, self._config.limits
         region = None if lora is None or lora.region is None else REGIONS[lora.region]
-        return LoraLink(
+        link = LoraLink(
             region,
             limits=ReassemblyLimits(
                 transfers=limits.radio.pending_reassemblies,
@@ -101,4 +128,7 @@ class Radios:
             ),
             power_dbm=14.0 if lora is None else lora.tx_power,
             join=self._promises.join,
+            past=self._book.past(name),
         )
+        self._book.keep(name, link)
+        return link

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from drivers.base import DriverStats
+from drivers.base import ChannelFigures, DriverStats
 from gateway.core.health import Facts, Health, assess
 from gateway.model import Figures, Head, Stamp, TimeQuality
 
@@ -46,11 +46,32 @@ class LinkVitals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoraVitals:
-    """A LoRa link since the daemon started: what it counted, and the seconds of airtime that each sub-band
-    has left in the hour."""
+    """A LoRa link since the daemon started: what it counted and holds, and the seconds of airtime that each
+    sub-band has used and left in the hour."""
 
     counts: Mapping[str, int]
     duty_left_s: Mapping[str, float]
+    duty_used_s: Mapping[str, float] = field(default_factory=dict)
+    gauges: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """Degrees WGS84, metres above the ellipsoid; and how far that is from where the configuration says."""
+
+    latitude_deg: float
+    longitude_deg: float
+    altitude_m: float | None
+    from_configured_m: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpsVitals:
+    """A GPS receiver: whether it has a position now, the newest it had, and its driver's own figures."""
+
+    fixed: bool
+    position: Position | None
+    stats: DriverStats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +108,7 @@ class Vitals:
     link: LinkVitals
     radios: Mapping[str, RadioVitals]
     health: Health
+    gps: GpsVitals | None = None
 
     @property
     def ready(self) -> bool:
@@ -190,6 +212,7 @@ def status_document(vitals: Vitals) -> dict[str, object]:
         "store": _store(vitals),
         "link": _link(vitals.link),
         "radios": {name: _radio(radio) for name, radio in vitals.radios.items()},
+        "gps": None if vitals.gps is None else _gps(vitals.gps),
     }
 
 
@@ -247,5 +270,37 @@ def _radio(radio: RadioVitals) -> dict[str, object]:
         "transmits": dict(stats.transmits),
         "gauges": dict(stats.gauges),
         "link": None if radio.lora is None else dict(radio.lora.counts),
+        "dutyUsedSeconds": None if radio.lora is None else dict(radio.lora.duty_used_s),
         "dutyLeftSeconds": None if radio.lora is None else dict(radio.lora.duty_left_s),
+        "channels": [_channel(one) for one in stats.channels],
+    }
+
+
+def _channel(figures: ChannelFigures) -> dict[str, object]:
+    return {
+        "channel": figures.channel,
+        "frequencyHz": figures.frequency_hz,
+        "spreadingFactor": figures.spreading_factor,
+        "frames": figures.frames,
+        "crcErrors": figures.crc_errors,
+        "rssiDbm": round(figures.rssi_dbm, 1),
+        "snrDb": round(figures.snr_db, 1),
+        "airtimeSeconds": round(figures.airtime_us / 1e6, 3),
+    }
+
+
+def _gps(gps: GpsVitals) -> dict[str, object]:
+    position = gps.position
+    return {
+        "fixed": gps.fixed,
+        "position": None
+        if position is None
+        else {
+            "lat": round(position.latitude_deg, 6),
+            "lon": round(position.longitude_deg, 6),
+            "altitudeM": position.altitude_m,
+            "fromConfiguredM": round(position.from_configured_m),
+        },
+        "gauges": dict(gps.stats.gauges),
+        "note": gps.stats.note,
     }

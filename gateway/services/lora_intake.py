@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from typing import Protocol
 
-from drivers.base import Frame, LoraDownlink, Receiver, Transmitter, TxRequest
+from drivers.base import Broadcaster, Frame, LoraDownlink, Receiver, Transmitter, TxRequest
 from drivers.errors import TransmitRefused
 from gateway.clock import Clock
 from gateway.core.lora.downlinks import Send
 from gateway.core.lora.link import Event, LoraLink, Message
+from gateway.core.lora.regions import Channel
 from gateway.core.lora.windows import Heard
 from gateway.core.restart import gravest
 
@@ -19,10 +21,24 @@ log = logging.getLogger(__name__)
 
 MAX_SUBMITTED = 64  # messages with the recorder at once; above that frames wait in the driver's bounded queue
 TX_TIMEOUT_S = 30.0  # a driver may hold a frame until its instant: the end of the common window at most
+FIRST_NOTICE_S = 5.0
 MAX_AGE_S = 30.0  # of a frame; more means that the wall clock stepped
 
 Submit = Callable[[bytes, str, str], Awaitable[bytes]]
 """``submit(message, peer, correlation) -> answer``: commits before it returns; refusals are answers too."""
+
+
+Cover = Callable[[Send], Awaitable[None]]
+"""Returns when the frame's airtime is on disk; OSError: it may not be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What goes to all, by every transmitter, each ``period_s``: built anew each time."""
+
+    period_s: float
+    channel: Channel
+    build: Callable[[], Awaitable[bytes]]
 
 
 class LoraRadio(Receiver, Transmitter, Protocol):
@@ -32,16 +48,28 @@ class LoraRadio(Receiver, Transmitter, Protocol):
 class LoraIntake:
     """Runs one radio until it is lost or the task is cancelled; may be run again, and the link remembers.
 
-    Tasks: one hears, one keeps the link's appointments, and a bounded number wait for the recorder or for the
-    radio's word on a downlink. All of them end with :meth:`run`.
+    Tasks: one hears, one keeps the link's appointments, one gives the periodic notice, and a bounded number
+    wait for the recorder or for the radio's word on a downlink. All of them end with :meth:`run`.
     """
 
-    def __init__(self, name: str, radio: LoraRadio, link: LoraLink, submit: Submit, *, clock: Clock) -> None:
+    def __init__(
+        self,
+        name: str,
+        radio: LoraRadio,
+        link: LoraLink,
+        submit: Submit,
+        *,
+        clock: Clock,
+        cover: Cover | None = None,
+        notice: Notice | None = None,
+    ) -> None:
         self.name = name
         self.link = link
         self._radio = radio
         self._submit = submit
         self._clock = clock
+        self._cover = cover
+        self._notice = notice
         self._appointments = asyncio.Event()
         self._room = asyncio.Semaphore(MAX_SUBMITTED)
 
@@ -51,9 +79,11 @@ class LoraIntake:
         try:
             async with self._radio, asyncio.TaskGroup() as tasks:
                 keeper = tasks.create_task(self._keep_appointments(tasks), name=f"{self.name}-windows")
+                crier = tasks.create_task(self._give_notice(tasks), name=f"{self.name}-notice")
                 async for frame in self._radio.frames():
                     await self._take(frame, tasks)
                 keeper.cancel()
+                crier.cancel()
         except ExceptionGroup as group:
             raise gravest(group) from None
 
@@ -90,12 +120,32 @@ class LoraIntake:
 
     async def _transmit(self, send: Send, tasks: asyncio.TaskGroup) -> None:
         try:
+            if self._cover is not None:
+                await self._cover(send)
             await self._radio.transmit(_request(send))
+        except OSError:  # said where it failed
+            self._refused(send, "airtime_unsaved", tasks)
         except TransmitRefused as refusal:
             log.debug("not sent", extra={"radio": self.name, "reason": refusal.reason, "seen": str(refusal)})
-            self._send(self.link.refused(send, refusal.reason, self._clock.monotonic()), tasks)
+            self._refused(send, refusal.reason, tasks, on_air=refusal.on_air)
         else:
             self.link.sent(send)
+
+    def _refused(self, send: Send, reason: str, tasks: asyncio.TaskGroup, *, on_air: bool = False) -> None:
+        self._send(self.link.refused(send, reason, self._clock.monotonic(), on_air=on_air), tasks)
+
+    async def _give_notice(self, tasks: asyncio.TaskGroup) -> None:
+        """Each period, the first soon after the start; a radio that must be asked first gives none."""
+        notice, radio = self._notice, self._radio
+        if notice is None or not isinstance(radio, Broadcaster):
+            return
+        await self._clock.sleep(FIRST_NOTICE_S)
+        while True:
+            message = await notice.build()
+            now = self._clock.monotonic()
+            for concentrator, reply_to in radio.routes().items():
+                self._send(self.link.broadcast(message, notice.channel, concentrator, reply_to, now), tasks)
+            await self._clock.sleep(notice.period_s)
 
     async def _keep_appointments(self, tasks: asyncio.TaskGroup) -> None:
         while True:
@@ -145,7 +195,7 @@ def _request(send: Send) -> TxRequest:
     channel = send.booking.channel
     return TxRequest(
         payload=send.payload,
-        reply_to=send.heard.reply_to,
+        reply_to=send.reply_to,
         lora=LoraDownlink(
             frequency_hz=channel.frequency_hz,
             spreading_factor=channel.rate.spreading_factor,

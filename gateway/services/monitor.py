@@ -12,6 +12,7 @@ from gateway.clock import Clock
 from gateway.core.health import Health
 from gateway.core.vitals import (
     Circumstances,
+    GpsVitals,
     LinkVitals,
     LoraVitals,
     Part,
@@ -50,6 +51,7 @@ class Sources:
     lora: Callable[[], Mapping[str, LoraVitals]]
     link: Callable[[], LinkVitals]
     circumstances: Callable[[], Circumstances]
+    gps: Callable[[], GpsVitals | None] = lambda: None
 
 
 class Monitor:
@@ -110,6 +112,7 @@ class Monitor:
             store=store,
             link=link,
             radios=radios,
+            gps=sources.gps(),
             health=judge(parts, store, link, heard, faults, stamp.quality, sources.circumstances()),
         )
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from types import TracebackType
 from typing import Self
 
-from drivers.base import DriverStats, Frame, Receiver, Transmitter, TxReceipt, TxRequest
+from drivers.base import Broadcaster, DriverStats, Frame, Receiver, Transmitter, TxReceipt, TxRequest
 
 Heard = Callable[[Frame], None]
 Sent = Callable[[TxReceipt], None]
@@ -49,6 +49,10 @@ class ObservedTransceiver(ObservedReceiver):
         receipt = await self._sender.transmit(request)
         self._sent(receipt)
         return receipt
+
+    def routes(self) -> Mapping[str, object]:
+        """None where the driver can only answer."""
+        return self._sender.routes() if isinstance(self._sender, Broadcaster) else {}
 
 
 def observed(radio: Receiver, heard: Heard, sent: Sent) -> ObservedReceiver:

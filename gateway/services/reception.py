@@ -164,11 +164,15 @@ class Reception:
             return Answer(self._promise(head.origin, place, content), (content,), duplicate=True)
         return Answer(await self._inclusion(head, head.cosigned_note, place))
 
-    async def beacon(self) -> Answer:
+    async def notice(self) -> bytes:
+        """A beacon for all, as its bytes: without checkpoint, so that it fits one frame."""
+        return encode_downlink((await self.beacon(checkpoint=False)).message)
+
+    async def beacon(self, *, checkpoint: bool = True) -> Answer:
         """Who this gateway is, and the time it takes it to be."""
         head, now, signer = await self._store.head(), self._now(), self._signer
-        checkpoint = head.cosigned_note or head.signed_note
-        fields = (signer.gateway_id, head.origin, signer.key, now.unix_ms, int(now.quality), checkpoint)
+        note = head.cosigned_note or head.signed_note if checkpoint else None
+        fields = (signer.gateway_id, head.origin, signer.key, now.unix_ms, int(now.quality), note)
         return Answer(Beacon(*fields, signer.sign(labelled(Label.BEACON, beacon_payload(*fields)))))
 
     async def _answer(self, source: Source, data: bytes, decode: Decode) -> Answer:

@@ -74,7 +74,7 @@ def test_a_message_comes_out_once_and_its_answer_goes_to_the_first_window() -> N
     assert send.counter_us == COUNTER + 1_000_000
     assert send.booking.channel.frequency_hz == 868_100_000
     assert send.payload == bytes([0xE0, 0x12]) + xid_of(content(1, 250)) + PROMISE
-    assert send.heard.reply_to == "path"
+    assert send.reply_to == "path"
     assert send.power_dbm == 14.0
 
 
@@ -88,7 +88,7 @@ def test_an_answer_that_is_ready_at_once_waits_for_copies_by_better_placed_conce
     due = link.next_due()
     assert due == pytest.approx(0.35, abs=0.11)
     (send,) = sends(link.due(due or 0.0))
-    assert send.heard.concentrator == "c2"
+    assert send.concentrator == "c2"
 
 
 def test_an_answer_too_late_for_the_first_window_goes_to_the_second_then_to_the_common_one() -> None:
@@ -265,7 +265,7 @@ def test_two_frames_never_overlap_on_one_transmitter_and_may_on_two() -> None:
         where = "c1" if number < 2 else "c2"
         message = message_of(deliver(link, fragments(content(number)), at=0.0, concentrator=where))
         taken += sends(link.answer(message.context, PROMISE, 0.5))
-    assert [(send.heard.concentrator, send.window) for send in taken] == [
+    assert [(send.concentrator, send.window) for send in taken] == [
         ("c1", Window.RX1),
         ("c1", Window.RX2),
         ("c2", Window.RX1),

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gateway.core.lora.duty import HOUR_S
+from gateway.core.lora.duty import HOUR_S, DutyLedger, Spent
 from gateway.core.lora.exchanges import Exchange, Hearing
 from gateway.core.lora.frames import FRAGMENT_HEADER, XID_SIZE, FrameType, Part, split
-from gateway.core.lora.regions import Region
+from gateway.core.lora.regions import Channel, Region
 from gateway.core.lora.windows import (
     Booking,
     Heard,
@@ -36,6 +36,14 @@ Join = Callable[[Sequence[bytes]], tuple[bytes, Sequence[int]] | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AirtimePast:
+    """What was sent before this link began; until ``unknown_until`` (monotonic seconds) nobody knows."""
+
+    spent: tuple[Spent, ...] = ()
+    unknown_until: float = float("-inf")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Say:
     """Something to send after a hearing: a part of an exchange's answer, or a frame that ``build`` makes.
 
@@ -54,15 +62,17 @@ class Say:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
-    """A frame to transmit; its airtime is booked. ``power_dbm`` is EIRP."""
+    """A frame to transmit by ``concentrator``; its airtime is booked. ``power_dbm`` is EIRP."""
 
     payload: bytes
-    heard: Heard
+    concentrator: str
+    reply_to: object
     booking: Booking
     window: Window
-    counter_us: int
+    counter_us: int | None  # None: as soon as may be
     power_dbm: float
     priority: Priority
+    heard: Heard | None = None  # what it answers
     digest: bytes | None = None  # of the message it answers alone; None for ACK, ABORT and BATCH
     part: int = 0
 
@@ -71,15 +81,24 @@ class Downlinks:
     """The sending side of a link, over all its concentrators. Owned by the link."""
 
     def __init__(
-        self, region: Region, timing: Timing, power_dbm: float, join: Join | None, counts: Counter[str]
+        self,
+        region: Region,
+        timing: Timing,
+        power_dbm: float,
+        join: Join | None,
+        counts: Counter[str],
+        past: AirtimePast,
     ) -> None:
         self.region = region
         self._timing = timing
         self._power_dbm = power_dbm
         self._join = join
         self._counts = counts
+        self._past = past
         self._transmitters: dict[str, Transmitter] = {}
         self._waiting: dict[str, dict[bytes, tuple[Say, Slot]]] = {}  # by concentrator, then by key
+        for spent in past.spent:
+            self._transmitter(spent.transmitter)
 
     def place(self, say: Say, now: float, after: Window | None = None) -> list[Send]:
         """Book RX1, else RX2, else let it wait for the common window; ``after`` leaves out what was tried."""
@@ -113,6 +132,44 @@ class Downlinks:
             if band.duty < 1
         }
 
+    def broadcast(
+        self, message: bytes, channel: Channel, concentrator: str, reply_to: object, now: float
+    ) -> list[Send]:
+        """One message to all who listen there; as BATCH frames, with nothing owed to anybody."""
+        transmitter = self._transmitter(concentrator)
+        if transmitter is None:
+            self._counts["no_route"] += 1
+            return []
+        sends: list[Send] = []
+        for payload in batch_frames(message, channel.rate.max_bytes):
+            start = transmitter.next_free(now + self._timing.lead_s + ROUNDING_S, ABOUT_ONE_FRAME_S)
+            booking = transmitter.book(len(payload), channel, start, now, Priority.NOTICE)
+            if isinstance(booking, str):
+                self._counts[f"notice_{booking}"] += 1
+                break
+            sends.append(
+                Send(
+                    payload=payload,
+                    concentrator=concentrator,
+                    reply_to=reply_to,
+                    booking=booking,
+                    window=Window.NONE,
+                    counter_us=None,
+                    power_dbm=self.region.eirp_dbm(channel.frequency_hz, self._power_dbm),
+                    priority=Priority.NOTICE,
+                )
+            )
+        return sends
+
+    def ever_us(self, concentrator: str, band: str) -> int:
+        """All airtime ever booked there."""
+        transmitter = self._transmitters.get(concentrator)
+        return 0 if transmitter is None else transmitter.ever_us(band)
+
+    def spent(self) -> list[Spent]:
+        """All transmitters' airtime."""
+        return [one for name, transmitter in self._transmitters.items() for one in transmitter.spent(name)]
+
     def forget(self, say_key: bytes) -> None:
         """Let what waits under this key not be said: the device spoke again, and elsewhere perhaps."""
         for waiting in self._waiting.values():
@@ -131,7 +188,7 @@ class Downlinks:
 
     def release(self, send: Send) -> None:
         """The radio refused it: its airtime is not spent."""
-        transmitter = self._transmitters.get(send.heard.concentrator)
+        transmitter = self._transmitters.get(send.concentrator)
         if transmitter is not None:
             transmitter.release(send.booking)
 
@@ -244,6 +301,8 @@ class Downlinks:
         return Send(
             payload=payload,
             heard=heard,
+            concentrator=heard.concentrator,
+            reply_to=heard.reply_to,
             booking=booking,
             window=window,
             counter_us=heard.counter_at(booking.start),
@@ -255,7 +314,9 @@ class Downlinks:
 
     def _transmitter(self, concentrator: str) -> Transmitter | None:
         if concentrator not in self._transmitters and len(self._transmitters) < MAX_TRANSMITTERS:
-            self._transmitters[concentrator] = Transmitter(self.region, self._timing)
+            past = [spent for spent in self._past.spent if spent.transmitter == concentrator]
+            duty = DutyLedger(past, self._past.unknown_until)
+            self._transmitters[concentrator] = Transmitter(self.region, self._timing, duty)
             self._waiting[concentrator] = {}
         return self._transmitters.get(concentrator)
 

@@ -16,11 +16,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.core.lora.downlinks import Downlinks, Join, Say, Send
+from gateway.core.lora.downlinks import AirtimePast, Downlinks, Join, Say, Send
+from gateway.core.lora.duty import HOUR_S, Spent
 from gateway.core.lora.exchanges import Copies, Exchange, Exchanges, Hearing
 from gateway.core.lora.frames import Abort, Ack, Data, FrameError, Poll, decode_uplink
 from gateway.core.lora.reassembly import Joined, Reassembly, ReassemblyLimits, TooLarge
-from gateway.core.lora.regions import Region
+from gateway.core.lora.regions import Channel, Region
 from gateway.core.lora.windows import Heard, Priority, Timing, Window
 
 MAX_ACKS = 512  # transfers to be acknowledged in a moment; the newest is dropped above that: its device polls
@@ -53,7 +54,7 @@ class LoraLink:
     """One radio's link. Owned by one task; ``now`` is monotonic seconds and never goes back.
 
     ``region`` None: uplinks are taken and nothing is sent. ``power_dbm`` is the EIRP wanted; the sub-band's
-    limit goes first. ``join`` makes one answer of several, for batches.
+    limit goes first. ``join`` makes one answer of several, for batches. ``past``: airtime that counts.
     """
 
     def __init__(
@@ -64,10 +65,15 @@ class LoraLink:
         limits: ReassemblyLimits | None = None,
         power_dbm: float = 14.0,
         join: Join | None = None,
+        past: AirtimePast | None = None,
     ) -> None:
         self.counts: Counter[str] = Counter()
         self._timing = timing or Timing()
-        self._down = None if region is None else Downlinks(region, self._timing, power_dbm, join, self.counts)
+        self._down = (
+            None
+            if region is None
+            else Downlinks(region, self._timing, power_dbm, join, self.counts, past or AirtimePast())
+        )
         self._copies = Copies()
         self._reassembly = Reassembly(limits)
         self._exchanges = Exchanges()
@@ -135,16 +141,47 @@ class LoraLink:
         """Airtime left in the hour, by sub-band that has a limit; empty while nothing may be sent at all."""
         return {} if self._down is None else self._down.duty_left_s(now)
 
+    def duty_used_s(self, now: float) -> dict[str, float]:
+        """Airtime used or planned in the hour, of the transmitter that used most; sub-bands with a limit."""
+        return {band: (self.hour_us(band) or 0) / 1e6 - left for band, left in self.duty_left_s(now).items()}
+
     def sent(self, send: Send) -> None:
         """The radio took it."""
         self.counts["sent"] += 1
         self.counts[f"sent_{send.window.name.lower()}"] += 1
         self.counts["airtime_us"] += send.booking.airtime_us
 
-    def refused(self, send: Send, reason: str, now: float) -> list[Event]:
-        """The radio will not send it: give back its airtime, and try the next window where that may help."""
+    def broadcast(
+        self, message: bytes, channel: Channel, concentrator: str, reply_to: object, now: float
+    ) -> list[Event]:
+        """Send one message to all, at the lowest priority: nothing, where the hour is nearly used."""
+        if self._down is None:
+            self.counts["region_unset"] += 1
+            return []
+        return list(self._down.broadcast(message, channel, concentrator, reply_to, now))
+
+    def ever_us(self, concentrator: str, band: str) -> int:
+        """All airtime that one transmitter ever booked in a sub-band."""
+        return 0 if self._down is None else self._down.ever_us(concentrator, band)
+
+    def hour_us(self, band: str) -> int | None:
+        """What a sub-band allows in any hour; None where there is no duty cycle to keep."""
+        bands = () if self._down is None else self._down.region.sub_bands
+        return next(
+            (int(one.duty * HOUR_S * 1e6) for one in bands if one.name == band and one.duty < 1), None
+        )
+
+    def spent(self) -> list[Spent]:
+        """The airtime of the last hour, for a link after a restart to go on from."""
+        return [] if self._down is None else self._down.spent()
+
+    def refused(self, send: Send, reason: str, now: float, *, on_air: bool = False) -> list[Event]:
+        """The radio will not send it: give back its airtime, and try the next window where that may help.
+
+        ``on_air``: a part of it may have left, so its airtime stays spent.
+        """
         self.counts[reason] += 1
-        if self._down is not None:
+        if self._down is not None and not on_air:
             self._down.release(send)
         exchange = None if send.digest is None else self._exchanges.get(send.digest)
         if exchange is None:

@@ -74,7 +74,7 @@ class Region:
         return wanted_dbm if band is None else min(wanted_dbm, band.max_eirp_dbm)
 
     def broadcast(self, spreading_factor: int, bandwidth_hz: int) -> Channel | None:
-        """RX2's frequency at another rate, for what goes to all; None where no beacon fits one frame there."""
+        """RX2's frequency at another rate, for what goes to all; None where a beacon does not fit a frame."""
         if self.sub_band(self.rx2.frequency_hz, bandwidth_hz) is None:
             return None
         fits = [

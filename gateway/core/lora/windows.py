@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from gateway.core.lora.airtime import airtime_us
-from gateway.core.lora.duty import DutyLedger
+from gateway.core.lora.duty import DutyLedger, Spent
 from gateway.core.lora.regions import Channel, Region
 
 
@@ -22,19 +22,21 @@ class Window(IntEnum):
     RX1 = 1
     RX2 = 2
     COMMON = 3
+    NONE = 4  # at no device's appointment: a broadcast
 
 
 class Priority(IntEnum):
-    """What may use how much of an hour's duty: anyone can provoke the latter three."""
+    """What may use how much of an hour's duty: anyone can provoke answers, repetitions and aborts."""
 
     PROMISE = 0
     ANSWER = 1  # refusals, RESUME, LOOSE, BEACON; the bitmaps of transfers
     REPEAT = 2  # answers given before, later parts of long ones
     ABORT = 3
+    NOTICE = 4  # what nobody asked for: the periodic BEACON
 
     @property
     def share(self) -> float:
-        return (1.0, 0.8, 0.6, 0.3)[self]
+        return (1.0, 0.8, 0.6, 0.3, 0.25)[self]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,10 +117,10 @@ def common_slot(heard: Heard, region: Region, timing: Timing) -> Slot:
 class Transmitter:
     """One concentrator's sending side: one frame at a time, never more than the region allows."""
 
-    def __init__(self, region: Region, timing: Timing) -> None:
+    def __init__(self, region: Region, timing: Timing, duty: DutyLedger | None = None) -> None:
         self._region = region
         self._timing = timing
-        self._duty = DutyLedger()
+        self._duty = duty or DutyLedger()
         self._bookings: list[tuple[float, float]] = []  # (start, end), sorted; those over are dropped
 
     def book(
@@ -131,7 +133,7 @@ class Transmitter:
             bandwidth_hz=channel.rate.bandwidth_hz,
             crc=False,
         )
-        band = self._region.sub_band(channel.frequency_hz)
+        band = self._region.sub_band(channel.frequency_hz, channel.rate.bandwidth_hz)
         if size > channel.rate.max_bytes:
             return "size"
         if band is None:
@@ -155,6 +157,14 @@ class Transmitter:
             self._duty.refund(band, booking.airtime_us, booking.start)
         if (booking.start, booking.end) in self._bookings:
             self._bookings.remove((booking.start, booking.end))
+
+    def ever_us(self, band: str) -> int:
+        """All airtime ever booked there."""
+        return self._duty.ever_us(band)
+
+    def spent(self, name: str) -> list[Spent]:
+        """What the duty ledger holds, for one that is to go on from here."""
+        return self._duty.spent(name)
 
     def is_scarce(self, frequency_hz: int, at: float) -> bool:
         """Whether half of what this frequency's sub-band permits in an hour is used."""

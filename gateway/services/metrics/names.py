@@ -12,7 +12,10 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from gateway.core.vitals import Vitals
+from drivers.base import ChannelFigures
+from gateway.core.vitals import GpsVitals, Vitals
+
+CHANNEL = ("radio", "channel", "mhz", "spreading_factor")
 
 Values = Iterable[tuple[tuple[str, ...], float]]
 
@@ -68,6 +71,40 @@ def _duty_left(vitals: Vitals) -> Iterator[tuple[tuple[str, ...], float]]:
     for name, radio in vitals.radios.items():
         for band, seconds in radio.lora.duty_left_s.items() if radio.lora else ():
             yield (name, band), seconds
+
+
+def _duty_used(vitals: Vitals) -> Iterator[tuple[tuple[str, ...], float]]:
+    for name, radio in vitals.radios.items():
+        for band, seconds in radio.lora.duty_used_s.items() if radio.lora else ():
+            yield (name, band), seconds
+
+
+def _lora_gauges(vitals: Vitals) -> Iterator[tuple[tuple[str, ...], float]]:
+    """Without the airtime by transmitter: a forwarder's name is a peer."""
+    for name, radio in vitals.radios.items():
+        for gauge, value in radio.lora.gauges.items() if radio.lora else ():
+            if "." not in gauge:
+                yield (name, gauge), value
+
+
+def _by_channel(read: Callable[[ChannelFigures], float]) -> Callable[[Vitals], Values]:
+    def values(vitals: Vitals) -> Iterator[tuple[tuple[str, ...], float]]:
+        for name, radio in vitals.radios.items():
+            for one in radio.stats.channels:
+                mhz, factor = f"{one.frequency_hz / 1e6:.1f}", str(one.spreading_factor)
+                yield (name, str(one.channel), mhz, factor), read(one)
+
+    return values
+
+
+def _of_gps(read: Callable[[GpsVitals], float | None]) -> Callable[[Vitals], Values]:
+    return one(lambda vitals: None if vitals.gps is None else read(vitals.gps))
+
+
+def _pulses(vitals: Vitals) -> Iterator[tuple[tuple[str, ...], float]]:
+    for name, value in vitals.gps.stats.gauges.items() if vitals.gps else ():
+        if name.startswith("pulses_"):
+            yield (name.removeprefix("pulses_"),), value
 
 
 def _lora_counts(vitals: Vitals) -> Iterator[tuple[tuple[str, ...], float]]:
@@ -306,9 +343,84 @@ OF_THE_RADIOS = (
         _duty_left,
         ("radio", "band"),
     ),
+    Row(
+        "gateway_radio_duty_used_seconds",
+        "Time sent, or about to be, in each sub-band within the hour.",
+        _duty_used,
+        ("radio", "band"),
+    ),
+    Row(
+        "gateway_lora_figure",
+        "What the LoRa link holds: transfers, exchanges, frames that wait.",
+        _lora_gauges,
+        ("radio", "figure"),
+    ),
+    Row(
+        "gateway_radio_channel_frames_total",
+        "Frames heard since the radio was opened; spreading factor 0 is FSK.",
+        _by_channel(lambda one: one.frames),
+        CHANNEL,
+    ),
+    Row(
+        "gateway_radio_channel_crc_errors_total",
+        "Frames with a bad CRC since the radio was opened.",
+        _by_channel(lambda one: one.crc_errors),
+        CHANNEL,
+    ),
+    Row(
+        "gateway_radio_channel_airtime_seconds_total",
+        "Time on air of the frames heard since the radio was opened.",
+        _by_channel(lambda one: one.airtime_us / 1e6),
+        CHANNEL,
+    ),
+    Row(
+        "gateway_radio_channel_rssi_dbm",
+        "Signal strength, a running mean.",
+        _by_channel(lambda one: one.rssi_dbm),
+        CHANNEL,
+    ),
+    Row(
+        "gateway_radio_channel_snr_db",
+        "Signal to noise, a running mean.",
+        _by_channel(lambda one: one.snr_db),
+        CHANNEL,
+    ),
 )
 
-ROWS = (*FROM_THE_GUIDE, *OF_THE_DAEMON, *OF_THE_LOG, *OF_THE_STORE, *OF_THE_LINK, *OF_THE_RADIOS)
+OF_THE_GPS = (
+    Row("gateway_gps_fixed", "1 if the GPS has a position.", _of_gps(lambda gps: gps.fixed)),
+    Row(
+        "gateway_gps_satellites",
+        "Satellites in use.",
+        _of_gps(lambda gps: gps.stats.gauges.get("satellites")),
+    ),
+    Row(
+        "gateway_gps_crystal_drift_ppm",
+        "How much too fast the concentrator's counter runs against PPS; 0 until it is known.",
+        _of_gps(lambda gps: gps.stats.gauges.get("crystal_drift_ppm")),
+    ),
+    Row(
+        "gateway_gps_distance_meters",
+        "From where the configuration says the gateway stands.",
+        _of_gps(lambda gps: None if gps.position is None else gps.position.from_configured_m),
+    ),
+    Row(
+        "gateway_gps_pulses_total",
+        "Seconds told by the GPS, by how PPS and counter agreed.",
+        _pulses,
+        ("verdict",),
+    ),
+)
+
+ROWS = (
+    *FROM_THE_GUIDE,
+    *OF_THE_DAEMON,
+    *OF_THE_LOG,
+    *OF_THE_STORE,
+    *OF_THE_LINK,
+    *OF_THE_RADIOS,
+    *OF_THE_GPS,
+)
 
 
 @dataclass(frozen=True, slots=True)
