@@ -10,7 +10,7 @@ from gateway.core.entry import Entry, objects_root
 from gateway.core.submission import EncodedObject, HeldPlace, ObjectState
 from gateway.core.wallet.objects import Kind
 from gateway.model import EntryKind, Stamp
-from gateway.store.connection import Connection, Row
+from gateway.store.connection import Connection, Row, insert_rows
 from gateway.store.entries import pack_bodies, read_place
 from gateway.store.keybook import ProvenKey
 from gateway.store.lookup import Lookup, ObjectRow
@@ -66,13 +66,13 @@ class Group:
     def log(self, kind: EntryKind, radio: str, stamp: Stamp, objects: Sequence[NewObject]) -> None:
         """One more entry, covering these objects; their ordinals follow on."""
         state, leaf = self.state, self.size
-        hashes, bodies = zip(*[item[1] for item in objects], strict=True)
-        root = objects_root(hashes)
+        bodies = [item[1].body for item in objects]
+        root = objects_root([item[1].hash for item in objects])
         entry = Entry(kind, root, len(objects), stamp.unix_ms, stamp.quality, radio)
         first = state.next_ordinal
         rows: list[ObjectRow] = [
-            (ordinal, leaf, object_kind, standing, encoded[0], identity)
-            for ordinal, (object_kind, encoded, standing, identity) in enumerate(objects, start=first)
+            (ordinal, leaf, object_kind, standing, encoded.hash, identity)
+            for ordinal, (object_kind, encoded, standing, identity) in enumerate(objects, first)
         ]
         self.leaves.append(entry.leaf_hash())
         received = stamp.unix_ms, int(stamp.quality)
@@ -127,7 +127,7 @@ class Group:
         many = connection.executemany
         many("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", self.entries)
         many("INSERT INTO bodies VALUES (?, ?)", self.bodies)
-        many("INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?)", self.objects)
+        insert_rows(connection, "objects", self.objects)
         if self.keys:
             rows = [(row.id, key_number(row.key), row.key) for row in self.keys]
             many("INSERT INTO keys (id, device, key) VALUES (?, ?, ?)", rows)

@@ -68,7 +68,7 @@ class KeyBook:
 
     def id_of(self, key: bytes) -> int:
         """Of a key that is proven; LookupError for any other."""
-        row = self.find(key)
+        row = self._by_key.get(key) or self.find(key)
         if row is None:
             raise LookupError(f"no proven key {key.hex()}")
         return row.id

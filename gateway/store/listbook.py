@@ -12,7 +12,6 @@ from gateway.core.submission import HeldBase, HeldPlace
 from gateway.core.wallet.objects import Kind
 from gateway.core.wallet.tree import WalletFrontier
 from gateway.store.connection import Connection, Row
-from gateway.store.entries import read_place
 
 MAX_PLACES = 100_000
 """Places of expanded lists kept in memory, about 4 MB; the list longest not asked for makes room."""
@@ -63,12 +62,12 @@ class ListBook:
     def same_snapshots(self, key: int, count: int, root: bytes, timestamp: int) -> dict[bytes, HeldPlace]:
         """Held snapshots with the same signed text, by header hash: of a hostile device perhaps several."""
         rows = self._connection.execute(
-            "SELECT l.leaf, o.hash FROM lists l JOIN entries USING (leaf) "
+            "SELECT o.hash, l.leaf, received_at, quality FROM lists l JOIN entries USING (leaf) "
             "JOIN objects o ON o.ordinal = first_ordinal "
             "WHERE key = ? AND l.count = ? AND root = ? AND timestamp = ? LIMIT 64",
             (key, count, root, timestamp),
-        ).fetchall()
-        return {row[1]: read_place(self._connection, row[0]) for row in rows}
+        )
+        return {row[0]: HeldPlace(*row[1:]) for row in rows}
 
     def newest(self, key: int) -> HeldList | None:
         """The longest list of a device: what the next whole list is a difference to."""

@@ -9,21 +9,21 @@ for many. After a crash the tail is read again from ``objects``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from struct import Struct
+from struct import unpack
 
-from gateway.store.connection import Connection
+from gateway.store.connection import Connection, insert_rows
 
 ObjectRow = tuple[int, int, int, int, bytes, bytes | None]
 """ordinal, leaf, kind, state, hash, identity: a row of ``objects``."""
 
 _COLUMNS = "ordinal, leaf, kind, state, hash, identity"
-_FIRST_8 = Struct(">q")
-_LOT = 32
-_FIND = (
-    "SELECT o.ordinal, o.leaf, o.kind, o.state, o.hash, o.identity "  # noqa: S608 - question marks alone
+_SMALL_LOT, _LOT = 16, 128
+_FIND = {
+    size: "SELECT o.ordinal, o.leaf, o.kind, o.state, o.hash, o.identity "  # noqa: S608 - question marks alone
     "FROM lookup JOIN objects o USING (ordinal) "
-    f"WHERE prefix IN (?{', ?' * (_LOT - 1)}) ORDER BY ordinal"
-)
+    f"WHERE prefix IN (?{', ?' * (size - 1)}) ORDER BY ordinal"
+    for size in (_SMALL_LOT, _LOT)
+}
 
 
 class Lookup:
@@ -45,18 +45,21 @@ class Lookup:
 
     def add(self, rows: Iterable[ObjectRow]) -> None:
         """Take in new objects, in the order of their ordinals."""
+        tail = self._tail
         for row in rows:
-            self._tail.setdefault(row[4], []).append(row)
-            if row[5] is not None:
-                self._tail.setdefault(row[5], []).append(row)
             self._length += 1
+            for value in row[4:]:
+                if value in tail:
+                    tail[value].append(row)
+                elif value is not None:
+                    tail[value] = [row]
 
     def find(self, values: Sequence[bytes]) -> dict[bytes, list[ObjectRow]]:
         """Objects that have one of these as their hash or identity, by that value, oldest first."""
         found: dict[bytes, list[ObjectRow]] = {}
         if self.indexed:
-            wanted = set(values)
-            for row in self._stored(values):
+            wanted = set(values)  # of one upload's values some may stand in another's beside it
+            for row in self._stored([*wanted]):
                 for value in (row[4], row[5]):
                     if value in wanted:
                         found.setdefault(value, []).append(row)
@@ -82,19 +85,21 @@ class Lookup:
         """Inside a transaction: move the tail into the B-tree once it is long enough."""
         if self._length < self._longest:
             return
-        pairs = [(_prefix(value), row[0]) for value, rows in self._tail.items() for row in rows]
-        pairs.sort()  # the B-tree is then filled page by page
-        self._connection.executemany("INSERT OR IGNORE INTO lookup VALUES (?, ?)", pairs)
+        values = [value for value, rows in self._tail.items() for _ in rows]
+        ordinals = [row[0] for rows in self._tail.values() for row in rows]
+        # Sorted, the B-tree is filled page by page; a set, should an object's hash and identity begin alike.
+        pairs = sorted({*zip(_prefixes(values), ordinals, strict=True)})
+        insert_rows(self._connection, "lookup", pairs)
         self._tail.clear()
         self._length, self.indexed = 0, next_ordinal
 
     def _stored(self, values: Sequence[bytes]) -> Iterable[ObjectRow]:
-        for start in range(0, len(values), _LOT):
-            prefixes = [_prefix(value) for value in values[start : start + _LOT]]
-            prefixes += prefixes[-1:] * (_LOT - len(prefixes))
-            yield from self._connection.execute(_FIND, prefixes)
+        prefixes = _prefixes(values)
+        for start in range(0, len(prefixes), _LOT):
+            lot = prefixes[start : start + _LOT]
+            size = _SMALL_LOT if len(lot) <= _SMALL_LOT else _LOT
+            yield from self._connection.execute(_FIND[size], (*lot, *lot[-1:] * (size - len(lot))))
 
 
-def _prefix(value: bytes) -> int:
-    prefix: int = _FIRST_8.unpack_from(value)[0]
-    return prefix
+def _prefixes(values: Sequence[bytes]) -> tuple[int, ...]:
+    return unpack(f">{len(values)}q", b"".join([value[:8] for value in values]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from gateway.core.conflict import ConflictKind, Spend, conflict_of
-from gateway.store.connection import Connection
+from gateway.store.connection import Connection, insert_rows
 
 SpendKey = tuple[int, int]
 """Device number of the sender, and nonce."""
@@ -56,15 +56,14 @@ class Spends:
         receivers = self._texts[spend.key]
         receivers.append(spend.receiver)
         self._rows.append((*spend.key, ordinal, spend.receiver, key))
-        kind = conflict_of(receivers)
-        if kind is not None:
-            self._conflicts[spend.key] = (kind, len(receivers), leaf)
+        if len(receivers) > 1:
+            kind = conflict_of(receivers)
+            if kind is not None:
+                self._conflicts[spend.key] = (kind, len(receivers), leaf)
 
     def write(self) -> None:
         """Inside a transaction: what was staged."""
-        self._connection.executemany(
-            "INSERT INTO spends (sender, nonce, ordinal, receiver, key) VALUES (?, ?, ?, ?, ?)", self._rows
-        )
+        insert_rows(self._connection, "spends", self._rows)
         if self._conflicts:
             # A further text reopens what was decided: the decision did not know of it.
             self._connection.executemany(
