@@ -19,7 +19,8 @@ class Settings:
 
     ``spi``: ``spidev:0.0`` or ``unix:PATH``. ``reset``: ``gpio:17``, ``unix:PATH`` or ``none`` (soft resets
     only). ``region`` None: receive only. ``duty`` False: whoever asks for emissions keeps the duty
-    cycle. ``antenna_gain_db``: gain less cable loss, subtracted from the EIRP asked for. ``silence_s``: no shorter silence is ever taken for a dead receiver.
+    cycle. ``antenna_gain_db``: gain less cable loss, subtracted from the EIRP asked for. ``silence_s``: no
+    shorter silence is ever taken for a dead receiver.
     """
 
     spi: str

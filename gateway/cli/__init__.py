@@ -21,14 +21,17 @@ from gateway.errors import ConfigError, GatewayError
 # Name → module and the line that --help shows (so that --help imports no command).
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "check-config": ("gateway.cli.check_config", "Judge a configuration file; name every problem in it."),
+    "firmware": ("gateway.cli.firmware", "Import what a concentrator needs of its maker, or look at it."),
     "keygen": ("gateway.cli.keygen", "Make the gateway's key and certificate."),
     "log": ("gateway.cli.log", "Show, prove and verify what was logged."),
+    "radios": ("gateway.cli.radios", "What the radios hear and send, by channel and spreading factor."),
     "register": ("gateway.cli.register", "Register with the coordinator and pin its key."),
     "reload": ("gateway.cli.tell:reload", "Have the running gateway read its configuration again."),
     "restart": ("gateway.cli.tell:restart", "Run one service of the running gateway anew."),
     "run": ("gateway.cli.run", "Run the gateway."),
     "status": ("gateway.cli.status", "How the running gateway fares, on one screen."),
     "sync": ("gateway.cli.tell:sync", "Try the coordinator at once."),
+    "test-lora": ("gateway.cli.test_lora", "Test the concentrator, its antenna and the GPS, step by step."),
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.config.fields import Section
-from gateway.config.load import RadioSetup, concentrator_settings, gps_setup, load, radio_setups
+from gateway.config.load import CONCENTRATOR, RadioSetup, concentrator_settings, gps_setup, load, radio_setups
 from gateway.config.model import (
     Config,
     DeviceLimits,
@@ -26,6 +26,7 @@ from gateway.config.model import (
 )
 
 __all__ = [
+    "CONCENTRATOR",
     "Config",
     "DeviceLimits",
     "Gateway",

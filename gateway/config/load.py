@@ -18,7 +18,6 @@ from gateway.config.model import Config
 from gateway.config.source import MAX_BYTES, Location, Source, parse
 from gateway.errors import ConfigError, Problem
 
-
 CONCENTRATOR = "lora_sx1301"
 PLANS: Mapping[int, str] = {868: "EU868", 915: "US915"}
 
@@ -78,7 +77,7 @@ def gps_setup(config: Config) -> RadioSetup | None:
 def concentrator_settings(config: Config) -> Mapping[str, Any]:
     """What the rest of the configuration says of a concentrator that we drive ourselves.
 
-    The duty cycle is the link's to keep: it outlives the driver, and knows what is worth the hour's last second.
+    The duty cycle is the link's to keep: it outlives the driver, and knows what an hour's last second is worth.
     """
     settings: dict[str, Any] = {"firmware": str(config.storage.firmware_folder), "duty_cycle": False}
     if (lora := config.lora) is not None:

@@ -73,8 +73,8 @@ class Network(Section):
 class Lora(Section):
     """Receive on US915 sub-band 2 (915) or EU868 (868); transmit only when ``region`` is set.
 
-    ``spreading_factor`` and ``bandwidth`` (kHz) are what is sent with where no uplink decides it: the BEACON, each
-    ``beacon_seconds`` (0: none). ``tx_power`` (dBm EIRP) is everything's, under the region's limit.
+    ``spreading_factor`` and ``bandwidth`` (kHz) are what is sent with where no uplink decides it: the BEACON,
+    each ``beacon_seconds`` (0: none). ``tx_power`` (dBm EIRP) is everything's, under the region's limit.
     ``driver`` ``none``: no LoRa radio is opened.
     """
 

@@ -1,0 +1,83 @@
+"""``radios``: what each radio of the running gateway hears and sends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway.cli.options import config_option
+from gateway.cli.running import ask
+from gateway.cli.status import duration
+from gateway.config import load
+
+Document = Mapping[str, Any]
+
+
+@click.command("radios")
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def command(config_path: Path, as_json: bool) -> None:
+    """State of each radio; what it heard by channel and spreading factor; airtime used and left.
+
+    Exits with 1 when the gateway does not run.
+    """
+    status = ask(load(config_path).control_socket, "status")
+    if as_json:
+        click.echo(json.dumps({"radios": status["radios"], "gps": status["gps"]}, indent=2))
+        return
+    for line in screen(status):
+        click.echo(line)
+
+
+def screen(status: Document) -> Iterator[str]:
+    """A block a radio."""
+    if not status["radios"]:
+        yield "no radios are configured"
+    for name, radio in status["radios"].items():
+        yield from _radio(name, radio, status["services"][name])
+    if status["gps"] is not None:
+        yield f"gps  {_gps(status['gps'])}"
+
+
+def _radio(name: str, radio: Document, service: Document) -> Iterator[str]:
+    why = service["reason"] or radio["note"]
+    yield f"{name}  {radio['state']} for {duration(service['forSeconds'])}" + (f"  ({why})" if why else "")
+    yield f"  heard  {_counts(radio['frames'])}"
+    yield f"  sent   {_counts(radio['transmits'])}"
+    yield from channel_table(radio["channels"])
+    for band, left in (radio["dutyLeftSeconds"] or {}).items():
+        used = radio["dutyUsedSeconds"][band]
+        yield f"  airtime in the hour, sub-band {band}: {used:.1f} s used, {left:.1f} s left"
+
+
+def channel_table(channels: list[Document]) -> Iterator[str]:
+    """A line a channel and spreading factor that was heard."""
+    if channels:
+        yield "  channel      MHz  SF   frames  bad CRC  RSSI dBm  SNR dB  airtime"
+    for one in channels:
+        factor = one["spreadingFactor"] or "FSK"
+        heard = one["frames"] > 0
+        level = f"{one['rssiDbm']:>8.1f}  {one['snrDb']:>6.1f}" if heard else "       -       -"
+        yield (
+            f"  {one['channel']:>7}  {one['frequencyHz'] / 1e6:>7.3f}  {factor!s:>3} {one['frames']:>7}  "
+            f"{one['crcErrors']:>7}  {level}  {one['airtimeSeconds']:>5.1f} s"
+        )
+
+
+def _counts(counts: Document) -> str:
+    return "  ".join(f"{name} {count}" for name, count in counts.items()) or "nothing yet"
+
+
+def _gps(gps: Document) -> str:
+    position, drift = gps["position"], gps["gauges"].get("crystal_drift_ppm", 0.0)
+    if position is None:
+        return f"no position yet  ({gps['note']})"
+    state = "fixed" if gps["fixed"] else "lost"
+    return (
+        f"{state} at {position['lat']}, {position['lon']}, {position['fromConfiguredM']} m from where the "
+        f"configuration says; drift {drift:.2f} ppm"
+    )
