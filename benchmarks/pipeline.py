@@ -27,6 +27,7 @@ from nacl.signing import SigningKey
 
 from benchmarks.far_end import FarEnd, coordinator, on
 from benchmarks.figure import Figure
+from gateway.app import collector
 from gateway.core.message.downlink import Promise
 from gateway.core.message.uplink import decode_uplink
 from gateway.core.pin import CoordinatorKey
@@ -161,9 +162,7 @@ def _signed(message: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
 def as_the_daemon() -> Iterator[None]:
     """The collector as the daemon sets it, and what was built for the measurement out of its way."""
     before = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 50)
+    collector.calm()
     try:
         yield
     finally:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from gateway import __version__
-from gateway.app import settings
+from gateway.app import collector, settings
 from gateway.app.commands import daemon_commands, log_commands
 from gateway.app.lifetime import Live, until_told
 from gateway.app.link import Link
@@ -64,6 +64,7 @@ async def run(path: Path, config: Config) -> None:
         for name, service in services.items():
             supervisor.add(name, service)
         try:
+            collector.calm()
             await until_told(supervisor.run(), ground.live.reload)
         finally:
             book.close()
