@@ -209,9 +209,8 @@ class Peripheral:
             bearer, shortened(request)
         )
         device.on(Device.EVENT_CONNECTION, self._on_connection)
-        host.on(
-            "hardware_error", lambda code: self._station.lost(f"the controller's hardware failed: {code}")
-        )
+        # bumble has no ear for this event (Vol 4 Part E 7.7.16), but looks its ears up by such a name.
+        host.on_hci_hardware_error_event = self._on_hardware_error  # type: ignore[attr-defined]
         return device
 
     def _make_service(self, read: Callable[[str], bytes]) -> Service:
@@ -254,6 +253,9 @@ class Peripheral:
     def _on_write(self, connection: Connection, value: bytes) -> None:
         # Synchronous, since bumble runs each write in a task of its own: with an await the order would break.
         self._station.written(connection.handle, bytes(value))
+
+    def _on_hardware_error(self, event: hci.HCI_Event) -> None:
+        self._station.lost(f"the controller reports a hardware error, code {event.parameters.hex()}")
 
     def _on_transport_gone(self, ended: asyncio.Future[None]) -> None:
         error = None if ended.cancelled() else ended.exception()

@@ -281,6 +281,14 @@ async def test_a_controller_that_answers_no_more_is_lost_by_the_watchdog(
         assert wallet.left == []
 
 
+async def test_a_controller_that_reports_a_hardware_error_is_lost() -> None:
+    rig = Rig()
+    async with rig.running():
+        rig.port.port.on_packet(b"\x04\x10\x01\x07")
+        await rig.until(lambda: bool(rig.lost))
+    assert "hardware error, code 07" in str(rig.lost[0])
+
+
 async def test_a_controller_that_is_silent_at_the_start_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peripheral, "START_TIMEOUT_S", 0.2)
     monkeypatch.setattr(peripheral, "COMMAND_TIMEOUT_S", 0.2)
