@@ -109,7 +109,7 @@ class LoraCarrier:
 
 def _device(wallet: Any, ether: Ether, random: Random) -> LoraDevice:
     """The air takes its true time; a device that heard nothing asks again sooner than in the field."""
-    return LoraDevice(wallet, ether, random, pause_scale=0.1)
+    return LoraDevice(wallet, ether, random, pause_scale=0.3)
 
 
 @dataclass(slots=True)

@@ -29,8 +29,8 @@ HANDHELDS, PHONES = 8, 8
 PAYMENT_EVERY_S = 0.12
 FORGERY_EVERY_S = 2.0
 LOOK_EVERY_S = 0.25
-AIR_LOSS = 0.04
-UDP = UdpFaults(lose=0.01, double=0.02, delay=0.05)
+AIR_LOSS = 0.02
+UDP = UdpFaults(lose=0.005, double=0.02, delay=0.05)
 FORWARDER = bytes.fromhex("b827ebfffe0d3a01")
 PROOFS = {"lora": 1, "http": 5}
 """Inclusion proofs asked for: by LoRa each takes several frames both ways."""
