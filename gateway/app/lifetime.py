@@ -67,10 +67,11 @@ class Live:
             log.error("configuration not taken", extra={"problems": "; ".join(problems)})
             return {"taken": [], "waiting": [], "problems": problems}
         changed = changes(self.config, self._started, new)
-        self.config = new
-        logs.set_level(new.logging.level)
-        if any(path.startswith("limits.") for path in changed.taken):
+        if settings.rates(new) != settings.rates(self.config):  # every bucket starts full then
             self._admission.limit(settings.rates(new))
+        self._admission.block(new.limits.blocked_devices)
+        logs.set_level(new.logging.level)
+        self.config = new
         log.info(
             "configuration read again",
             extra={"taken": ", ".join(changed.taken), "waiting_for_restart": ", ".join(changed.waiting)},

@@ -85,7 +85,8 @@ class Ground:
     @classmethod
     def of(cls, path: Path, config: Config) -> Ground:
         identity = load_identity(config.security.private_key_path, config.security.certificate_path)
-        clock, admission = SystemClock(), Admission(settings.rates(config))
+        clock = SystemClock()
+        admission = Admission(settings.rates(config), blocked=config.limits.blocked_devices)
         live = Live(path, config, admission)
         return cls(config, identity, clock, Timekeeper(clock), Metrics(), admission, live)
 

@@ -14,6 +14,7 @@ TAKEN_WHILE_RUNNING = frozenset(
         "storage.max_snapshots",
         "storage.retention_days",
         "limits.max_upload_bytes",
+        "limits.blocked_devices",
         *(
             f"limits.{whose}.{what}"
             for whose in ("radio", "peer", "device")

@@ -131,10 +131,10 @@ def _annotation(model: type[BaseModel], location: Location) -> Any:
 
 
 def _item(annotation: Any) -> Any:
-    """The annotation of a mapping's values."""
+    """The annotation of a mapping's values, or of a list's."""
     for kind in _unwrap(annotation)[0]:
-        if get_origin(kind) is dict:
-            return get_args(kind)[1]
+        if get_origin(kind) in (dict, frozenset):
+            return get_args(kind)[-1]
     return Any
 
 

@@ -49,6 +49,13 @@ DriverName = Annotated[
     Allowed("the name of an installed driver"),
 ]
 
+# Wallets print ids and keys in lower case; people type them as they like.
+BlockedDevice = Annotated[
+    str,
+    StringConstraints(pattern=r"\A(?:[0-9A-Fa-f]{16}|[0-9A-Fa-f]{64})\z", to_lower=True),
+    Allowed("a device id of 16 hexadecimal digits or a public key of 64, in quotes"),
+]
+
 Host = Annotated[
     str,
     StringConstraints(pattern=r"\A[A-Za-z0-9.:_-]{1,253}\z"),

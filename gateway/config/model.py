@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, f
 
 from gateway.config.fields import (
     Allowed,
+    BlockedDevice,
     DriverName,
     FilePath,
     GatewayId,
@@ -202,12 +203,22 @@ class DeviceLimits(Section):
     bytes_per_minute: Bytes = 8 << 20
 
 
+MAX_BLOCKED = 1024
+
+BlockedDevices = Annotated[
+    frozenset[BlockedDevice],
+    Field(strict=False, max_length=MAX_BLOCKED),  # YAML knows no sets
+    Allowed(f"a list of at most {MAX_BLOCKED} device ids or public keys"),
+]
+
+
 class Limits(Section):
     """Device ids can be forged, so what comes unverified is limited by radio and by peer only."""
 
     radio: RadioLimits = RadioLimits()
     peer: PeerLimits = PeerLimits()
     device: DeviceLimits = DeviceLimits()
+    blocked_devices: BlockedDevices = frozenset()
     max_upload_bytes: Annotated[int, Field(ge=4096, le=64 << 20)] = 8 << 20
     unenrolled_disk_percent: Annotated[int, Field(ge=0, le=100)] = 25
     max_texts_per_nonce: Annotated[int, Field(ge=2, le=64)] = 8

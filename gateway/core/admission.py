@@ -1,4 +1,4 @@
-"""How much each radio, peer and device may bring: token buckets, bounded tables, the block list's hook.
+"""How much each radio, peer and device may bring: token buckets, bounded tables, the block list.
 
 Before anything is verified only the radio and the peer are charged, for a device id can be forged: else an
 attacker could use up the share of its victim. A device is charged for what its own key has verified.
@@ -10,12 +10,13 @@ that no message is too large for its bucket for ever.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Set
 from dataclasses import dataclass
 from math import ceil
 from typing import TypeVar
 
 from gateway.core.refusal import Refusal, Refused
+from gateway.core.wallet.snapshot import device_id
 
 K = TypeVar("K")
 
@@ -41,20 +42,16 @@ class Rates:
     device: Rate
 
 
-def nobody(key: bytes) -> bool:
-    """The block list of a gateway that has none."""
-    return False
-
-
 class Admission:
     """Who may come in now; ``now`` is monotonic seconds. Owned by the event loop.
 
-    ``blocked`` says whether a device's key (32 bytes) is on the coordinator's block list.
+    ``blocked`` are device ids and public keys, in lower-case hexadecimal digits; an id blocks every key that
+    goes by it.
     """
 
-    def __init__(self, rates: Rates, *, blocked: Callable[[bytes], bool] = nobody) -> None:
-        self._blocked = blocked
+    def __init__(self, rates: Rates, *, blocked: Set[str] = frozenset()) -> None:
         self.limit(rates)
+        self.block(blocked)
 
     def limit(self, rates: Rates) -> None:
         """Other limits from now on; every bucket starts full."""
@@ -62,6 +59,10 @@ class Admission:
         self._radios: OrderedDict[str, _Bucket] = OrderedDict()
         self._peers: OrderedDict[tuple[str, str], _Bucket] = OrderedDict()
         self._devices: OrderedDict[bytes, _Bucket] = OrderedDict()
+
+    def block(self, devices: Set[str]) -> None:
+        """Another block list from now on."""
+        self._blocked = devices
 
     def arrived(self, radio: str, peer: str, size: int, now: float) -> None:
         """Charge ``size`` bytes, unverified. Raises Refused with RATE_LIMITED, and then charges nobody:
@@ -80,7 +81,7 @@ class Admission:
 
     def claimed(self, key: bytes, now: float) -> None:
         """A message says it is of this device. Raises Refused (BLOCKED, RATE_LIMITED); charges nothing."""
-        if self._blocked(key):
+        if device_id(key) in self._blocked or key.hex() in self._blocked:
             raise Refused(Refusal.BLOCKED, "this device is on the block list")
         bucket = self._devices.get(key)
         if bucket is not None:

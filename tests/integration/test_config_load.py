@@ -135,6 +135,22 @@ bananas: 1
         ("storage: {path: 5}", "storage.path: saw 5; allowed: a path"),
         ("storage: {path: ''}", "storage.path: saw ''; allowed: a path"),
         ("limits: {radio: {messages_per_minute: 0}}", "limits.radio.messages_per_minute: saw 0; allowed: a"),
+        (
+            "limits: {blocked_devices: [1234567890123456]}",
+            "limits.blocked_devices.0: saw 1234567890123456; allowed: a device id of 16 hexadecimal digits",
+        ),
+        (
+            "limits: {blocked_devices: ['0011223344556677', 001122334455667g]}",
+            "limits.blocked_devices.1: saw '001122334455667g'; allowed: a device id of 16",
+        ),
+        (
+            "limits: {blocked_devices: '0011223344556677'}",
+            "limits.blocked_devices: saw '0011223344556677'; allowed: a list of at most 1024 device ids",
+        ),
+        (
+            f"limits: {{blocked_devices: [{', '.join(f'a{n:015}' for n in range(1025))}]}}",
+            "limits.blocked_devices: saw a list; allowed: a list of at most 1024 device ids or public keys",
+        ),
         ("logging: {level: loud}", "logging.level: saw 'loud'; allowed: debug or info or warning or error"),
         ("http: {host: 'a b'}", "http.host: saw 'a b'; allowed: an address to listen on"),
         ("http: no", "http: saw no; allowed: a section with enabled, host, port"),
@@ -202,6 +218,12 @@ def test_the_coordinators_key_is_read_or_refused(tmp_path: Path) -> None:
     assert "states key id '46598b26'" in problem
     [problem] = problems(tmp_path, good.replace(vkey, "5"))
     assert "saw 5; allowed: a vkey, or the base64 of 32 bytes" in problem
+
+
+def test_blocked_devices_are_read_as_people_type_them(tmp_path: Path) -> None:
+    text = SMALL + f"limits: {{blocked_devices: ['0011223344556677', {'Ab' * 32}, {'aB' * 32}]}}\n"
+
+    assert loaded(tmp_path, text).limits.blocked_devices == {"0011223344556677", "ab" * 32}
 
 
 def test_a_lora_gateway_needs_its_section(tmp_path: Path) -> None:

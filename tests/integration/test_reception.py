@@ -15,7 +15,7 @@ from nacl.signing import SigningKey
 from store_rig import GATEWAY, NOW, store_rig
 
 from gateway.core import cbor
-from gateway.core.admission import Admission, Rate, Rates, nobody
+from gateway.core.admission import Admission, Rate, Rates
 from gateway.core.message.downlink import Down
 from gateway.core.refusal import Refusal
 from gateway.model import Source, Stamp, TimeQuality
@@ -54,16 +54,15 @@ class Desk:
 
 @asynccontextmanager
 async def desk(
-    path: Path, *, peer: Rate = WIDE, device: Rate = WIDE, blocked: bytes | None = None
+    path: Path, *, peer: Rate = WIDE, device: Rate = WIDE, blocked: frozenset[str] = frozenset()
 ) -> AsyncIterator[Desk]:
     key = SigningKey(sha256(b"gateway").digest())
-    is_blocked = nobody if blocked is None else blocked.__eq__
     async with store_rig(path) as rig:
         time, words = [0.0], Counter[tuple[str, str]]()
         reception = Reception(
             rig.recorder,
             rig.store,
-            Admission(Rates(WIDE, peer, device), blocked=is_blocked),
+            Admission(Rates(WIDE, peer, device), blocked=blocked),
             Signer(gateway_id=GATEWAY, key=bytes(key.verify_key), sign=lambda text: key.sign(text).signature),
             now=lambda: Stamp(NOW, TimeQuality.AGREED),
             monotonic=lambda: time[0],
@@ -119,7 +118,7 @@ async def test_a_device_is_limited_by_what_its_own_key_verified_and_by_nobody_el
 
 
 async def test_a_blocked_device_is_told_so_and_its_neighbour_is_served(tmp_path: Path) -> None:
-    async with desk(tmp_path / "db", blocked=wallet("mallory").key) as at:
+    async with desk(tmp_path / "db", blocked=frozenset({wallet("mallory").device_id})) as at:
         assert (await at.reception.message(HTTP, snapshot_cbor(ledger("mallory")))).word == "blocked"
         assert (await at.reception.message(HTTP, snapshot_cbor(ledger("alice")))).word == "accepted"
 

@@ -79,11 +79,19 @@ def test_claims_do_not_use_up_a_device_s_share_only_what_its_key_verified_does()
 
 def test_a_blocked_device_is_refused_as_such() -> None:
     wide = Rate(10, 1000)
-    door = Admission(Rates(wide, wide, wide), blocked=lambda key: key == KEY)
+    same_id = KEY[:8] + bytes([1]) * 24
+    door = Admission(Rates(wide, wide, wide), blocked=frozenset({KEY.hex()}))
     with pytest.raises(Refused) as refusal:
         door.claimed(KEY, 0.0)
     assert refusal.value.code is Refusal.BLOCKED
+    door.claimed(same_id, 0.0)
+    door.block(frozenset({KEY.hex()[:16]}))
+    for key in (KEY, same_id):
+        with pytest.raises(Refused, match="block list"):
+            door.claimed(key, 0.0)
     door.claimed(OTHER, 0.0)
+    door.block(frozenset())
+    door.claimed(KEY, 0.0)
 
 
 def test_the_table_of_peers_is_bounded_and_forgets_the_one_seen_longest_ago() -> None:

@@ -47,6 +47,12 @@ def test_every_setting_that_can_be_taken_exists() -> None:
     new = config(
         logging={"level": "debug"},
         storage={"max_snapshots": 7, "retention_days": 7},
-        limits={"max_upload_bytes": 7777, "radio": rates, "peer": rates, "device": rates},
+        limits={
+            "blocked_devices": ["00" * 8],
+            "max_upload_bytes": 7777,
+            "radio": rates,
+            "peer": rates,
+            "device": rates,
+        },
     )
     assert changes(config(), config(), new).taken == tuple(sorted(TAKEN_WHILE_RUNNING))
