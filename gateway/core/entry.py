@@ -34,12 +34,12 @@ class Entry:
 
 def objects_root(hashes: Sequence[bytes]) -> bytes:
     """The root over an entry's new objects: each object's hash is the data of one leaf."""
-    return merkle.root_of([merkle.leaf_hash(item) for item in hashes])
+    return merkle.root_of(merkle.leaf_hashes(hashes))
 
 
 def object_path(hashes: Sequence[bytes], index: int) -> tuple[bytes, ...]:
     """The inclusion proof of object ``index`` in :func:`objects_root`."""
-    leaves = [merkle.leaf_hash(item) for item in hashes]
+    leaves = merkle.leaf_hashes(hashes)
     return merkle.inclusion_proof(index, len(leaves), merkle.tiles_in_memory(leaves))
 
 
@@ -50,7 +50,7 @@ def list_root(identities: merkle.Frontier) -> bytes:
 
 def extend_list(identities: merkle.Frontier, following: Sequence[bytes]) -> merkle.Frontier:
     """The tree over a list, after these further identities."""
-    return identities.extend([merkle.leaf_hash(identity) for identity in following])
+    return identities.extend(merkle.leaf_hashes(following))
 
 
 def origin_of(gateway_id: str, epoch: int) -> str:

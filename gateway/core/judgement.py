@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.core.conflict import device_number, spend_of
 from gateway.core.entry import extend_list
@@ -38,9 +39,10 @@ from gateway.core.wallet.verify import (
 )
 from gateway.model import EntryKind, Stamp
 
+_STANDS, _VERIFIED = Standing.VERIFIED, ObjectState.VERIFIED  # a member is found slowly through its class
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+
+class Prepared(NamedTuple):
     """An upload with its hashes: identities in order, receipts as objects (None where an item has none)."""
 
     message: SnapshotUpload | TransactionsUpload
@@ -201,8 +203,8 @@ def _full_item(judged: Judged, body: bytes | None, receipt: EncodedObject | None
 
 
 def _state(standing: Standing) -> ObjectState:
-    if standing is Standing.VERIFIED:
-        return ObjectState.VERIFIED
+    if standing is _STANDS:
+        return _VERIFIED
     return ObjectState.INVALID if standing is Standing.INVALID else ObjectState.UNVERIFIED
 
 
@@ -219,7 +221,7 @@ def _all_held(prepared: Prepared, facts: Facts) -> bool:
 def _is_held(item: LedgerItem, held: Sequence[HeldObject]) -> bool:
     if isinstance(item.transaction, OversizeTransaction):
         return True
-    if any(other.state == ObjectState.VERIFIED for other in held):
+    if any(other.state is _VERIFIED for other in held):
         return True
     return bool(held) and encoded(item.transaction).hash in {other.hash for other in held}
 
@@ -234,12 +236,12 @@ class _KnownTransactions:
             prepared.message.items, prepared.identities, prepared.receipts, strict=True
         ):
             held = None if receipt is None else facts.receipts.get(receipt.hash)
-            if item.receipt is not None and held is not None and held.state == ObjectState.VERIFIED:
+            if item.receipt is not None and held is not None and held.state is _VERIFIED:
                 self._receipts[identity] = item.receipt
 
     def __call__(self, identity: bytes) -> Known | None:
         held = self._facts.known.get(identity)
-        if held is None or all(other.state != ObjectState.VERIFIED for other in held):
+        if held is None or all(other.state is not _VERIFIED for other in held):
             return None
         receipt = self._receipts.get(identity)
         return Known(b"", () if receipt is None else (receipt,))
@@ -282,7 +284,7 @@ def _snapshot_of(message: SnapshotUpload | TransactionsUpload) -> tuple[int, byt
 def _tally(verdict: Verdict) -> Tally:
     standings = [judged.standing for judged in verdict.items if not judged.known]
     return Tally(
-        verified=standings.count(Standing.VERIFIED),
+        verified=standings.count(_STANDS),
         unverified=standings.count(Standing.UNVERIFIED),
         invalid=standings.count(Standing.INVALID),
         known=len(verdict.items) - len(standings),

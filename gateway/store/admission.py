@@ -9,6 +9,7 @@ from gateway.core.conflict import MAX_CANDIDATES, key_number
 from gateway.core.lists import MAX_CHAIN, MAX_LIST, Place, continuation, difference
 from gateway.core.refusal import Refusal, Refused
 from gateway.core.submission import (
+    STATES,
     Appended,
     EncodedObject,
     HeldObject,
@@ -31,6 +32,9 @@ from gateway.store.spends import SpendKey
 from gateway.store.waiting import RECEIPT_NONCE, count_waiting
 
 _KEY_OBJECT_BYTES = 36
+
+_VERIFIED = ObjectState.VERIFIED  # a member is found slowly through its class
+_TRANSACTION, _RECEIPT, _RAW = int(Kind.TRANSACTION), int(Kind.RECEIPT), int(Kind.RAW)
 
 Fresh = dict[bytes, list[ObjectRow]]
 """Objects logged since the submission's facts were read."""
@@ -170,7 +174,7 @@ class Admission:
         item = plan.item
         if plan.rises and plan.held is not None and item.transaction is not None:
             _raise(group, plan.held, Kind.TRANSACTION, item.transaction, item.identity)
-        rises = plan.rises or (plan.transaction is not None and item.state == ObjectState.VERIFIED)
+        rises = plan.rises or (plan.transaction is not None and item.state is _VERIFIED)
         if rises and item.spend is not None and item.key is not None and isinstance(plan.place, int):
             ordinal = plan.place if plan.held is None else plan.held.ordinal
             group.spends.stage(item.spend, ordinal, self._keys.id_of(item.key), leaf)
@@ -242,7 +246,9 @@ class _Bounds:
         if item.spend is None:
             return None
         spend = item.spend.key
-        texts = self._verified.get(spend, self._group.spends.texts(spend))
+        texts = self._verified.get(spend)
+        if texts is None:
+            texts = self._group.spends.texts(spend)
         if texts >= self._most:
             return Refused(Refusal.QUOTA, "too many texts under one nonce")
         self._verified[spend] = texts + 1
@@ -279,11 +285,11 @@ def _plan(item: Item, held: Sequence[HeldObject], bounds: _Bounds) -> _Plan:
     stands = _stands(held)
     for other in held:
         if other.hash == item.transaction.hash:
-            rises = item.state == ObjectState.VERIFIED and not stands and bounds.take_verified(item) is None
+            rises = item.state is _VERIFIED and not stands and bounds.take_verified(item) is None
             return _Plan(item, place, held=other, rises=rises)
     if stands:
         return _Plan(item, place, refusal=Refused(Refusal.DUPLICATE, "held under another signature"))
-    if item.state == ObjectState.VERIFIED:
+    if item.state is _VERIFIED:
         refusal = bounds.take_verified(item)
     else:
         refusal = bounds.take_unproven(item, len(held), len(item.transaction.body))
@@ -294,11 +300,11 @@ def _plan(item: Item, held: Sequence[HeldObject], bounds: _Bounds) -> _Plan:
 
 def _plan_receipt(plan: _Plan, receipt: EncodedObject, fresh: Fresh, bounds: _Bounds) -> None:
     item = plan.item
-    verified = item.receipt_state == ObjectState.VERIFIED
+    verified = item.receipt_state is _VERIFIED
     rows = fresh.get(receipt.hash)
     if rows is not None:
         held = _held_object(rows[0])
-        plan.raised_receipt = held if verified and held.state != ObjectState.VERIFIED else None
+        plan.raised_receipt = held if verified and held.state is not _VERIFIED else None
     elif item.receipt_held is None and (verified or bounds.take_unproven_receipt(len(receipt.body))):
         plan.receipt = receipt
 
@@ -328,14 +334,14 @@ def _stage_item(group: Group, plan: _Plan, objects: list[NewObject], first: int)
     item = plan.item
     if plan.transaction is not None:
         plan.place = first + len(objects)
-        kind = int(Kind.RAW if item.raw else Kind.TRANSACTION)
+        kind = _RAW if item.raw else _TRANSACTION
         objects.append((kind, plan.transaction, int(item.state), item.identity))
-        if item.state != ObjectState.VERIFIED and item.spend is not None:
+        if item.state is not _VERIFIED and item.spend is not None:
             group.wait(plan.place, *item.spend.key)
     if plan.receipt is not None:
-        if item.receipt_state != ObjectState.VERIFIED and item.receipt_signer is not None:
+        if item.receipt_state is not _VERIFIED and item.receipt_signer is not None:
             group.wait(first + len(objects), item.receipt_signer, RECEIPT_NONCE)
-        objects.append((int(Kind.RECEIPT), plan.receipt, int(item.receipt_state), None))
+        objects.append((_RECEIPT, plan.receipt, int(item.receipt_state), None))
 
 
 def _raise(
@@ -355,17 +361,17 @@ def _held(item: Item, fresh: Fresh) -> Sequence[HeldObject]:
 
 
 def _held_object(row: ObjectRow) -> HeldObject:
-    return HeldObject(row[0], row[4], ObjectState(row[3]), row[1])
+    return HeldObject(row[0], row[4], STATES[row[3]], row[1])
 
 
 def _rises(item: Item) -> bool:
     """Whether the item may enter the conflict index."""
-    return item.state == ObjectState.VERIFIED and not _stands(item.held)
+    return item.state is _VERIFIED and not _stands(item.held)
 
 
 def _stands(held: Sequence[HeldObject]) -> bool:
     for other in held:
-        if other.state == ObjectState.VERIFIED:
+        if other.state is _VERIFIED:
             return True
     return False
 
@@ -374,7 +380,7 @@ def _unsettled(items: Sequence[Item]) -> list[bytes]:
     """What was held unverified when the facts were read: since then a key may have been proven."""
     hashes = [item.identity for item in items if item.held and not _stands(item.held)]
     receipts = [item.receipt_held for item in items if item.receipt_held is not None]
-    return hashes + [held.hash for held in receipts if held.state != ObjectState.VERIFIED]
+    return hashes + [held.hash for held in receipts if held.state is not _VERIFIED]
 
 
 def _hashes_of(submission: Submission, items: Sequence[Item]) -> list[bytes]:

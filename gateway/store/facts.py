@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gateway.core.lists import Place
-from gateway.core.submission import Facts, HeldBase, HeldObject, ObjectState, Question
+from gateway.core.submission import STATES, Facts, HeldBase, HeldObject, Question
 from gateway.store.keybook import KeyBook
 from gateway.store.listbook import ListBook
 from gateway.store.lookup import Lookup, ObjectRow
@@ -62,4 +62,4 @@ def _place_set(lists: ListBook, leaf: int) -> set[Place]:
 
 
 def _held(row: ObjectRow) -> HeldObject:
-    return HeldObject(row[0], row[4], ObjectState(row[3]), row[1])
+    return HeldObject(row[0], row[4], STATES[row[3]], row[1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.core.conflict import device_number, key_number
 from gateway.core.wallet.snapshot import device_id
@@ -18,8 +18,7 @@ MAX_CACHED = 4096
 """Device ids whose keys are kept in memory; the one longest not asked for makes room."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProvenKey:
+class ProvenKey(NamedTuple):
     """A row of ``keys``; ``logged`` once an entry covers its key object."""
 
     id: int
@@ -92,7 +91,7 @@ class KeyBook:
         known = self.find(key)
         row = ProvenKey(known.id if known else self._next_id, key, logged)
         self._next_id += known is None
-        others = tuple(item for item in self._rows(device, key_number(key)) if item.key != key)
+        others = [item for item in self._rows(device, key_number(key)) if item.key != key]
         self._proven[device] = (*others, row)
         self._by_key[key] = row
         return row

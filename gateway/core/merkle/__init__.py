@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from gateway.core.merkle.frontier import Frontier, root_of
-from gateway.core.merkle.hashing import EMPTY_ROOT, HASH_SIZE, MAX_TREE_SIZE, leaf_hash, node_hash
+from gateway.core.merkle.hashing import (
+    EMPTY_ROOT,
+    HASH_SIZE,
+    MAX_TREE_SIZE,
+    leaf_hash,
+    leaf_hashes,
+    node_hash,
+)
 from gateway.core.merkle.proofs import (
     TileMissing,
     consistency_proof,
@@ -45,6 +52,7 @@ __all__ = [
     "inclusion_proof",
     "inclusion_ranges",
     "leaf_hash",
+    "leaf_hashes",
     "node_hash",
     "root_at",
     "root_of",

@@ -30,6 +30,9 @@ class Standing(Enum):
     INVALID = "invalid"  # out of its grammar, or fits none of the signer's proven keys
 
 
+_VERIFIED = Standing.VERIFIED  # a member is found slowly through its class
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceKey:
     """A key that goes by a device id; proven once something it signed has verified."""
@@ -169,7 +172,7 @@ class _Court:
         transaction, receipt = item
         key = None
         if known is not None:
-            standing, key = Standing.VERIFIED, known.key
+            standing, key = _VERIFIED, known.key
         elif isinstance(transaction, Transaction):
             standing, key = self._weigh(transaction.sender, transaction.signature, transaction.signed_text)
         else:
@@ -190,7 +193,7 @@ class _Court:
             if verifies(key, signature, text):
                 if key not in self._proven:
                     self._prove(key)
-                return Standing.VERIFIED, key
+                return _VERIFIED, key
         return (Standing.UNVERIFIED if self._proven.isdisjoint(keys) else Standing.INVALID), None
 
     def _prove(self, key: bytes) -> None:
