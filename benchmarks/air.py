@@ -12,7 +12,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -57,6 +57,7 @@ PLENTY = 1 << 40
 EIRP_DBM = 27.0  # RX2 in EU868 may use it: a device that needs SF12 up hears SF9 down only so
 LEAST_ACCEPTED = 95.0  # percent of the offered
 RX1_US = 1000
+RUSH_S = 90.0  # in which all hand over whose market has closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +82,17 @@ US915 = {7: Habit(20, 4, 300), 8: Habit(14, 2, 300), 9: Habit(10, 1, 450), 10: H
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """``steps``: when (seconds after the start) the host's wall clock jumps, and by how many."""
+    """``steps``: when (seconds after the start) the host's wall clock jumps, and by how many.
+
+    ``pause_scale``: of the pauses that a device makes before it asks again.
+    """
 
     plan: str
     habits: Mapping[int, Habit]
     seconds: float = 3600.0
     loss: float = 0.05
     seed: int = 1
+    pause_scale: float = 1.0
     counter_at_start: int = 0
     steps: Sequence[tuple[float, float]] = ()
 
@@ -108,6 +113,9 @@ class Outcome:
     offered: dict[bytes, bytes] = field(default_factory=dict)  # to the snapshot's content
     completable: set[bytes] = field(default_factory=set)
     accepted: set[bytes] = field(default_factory=set)
+    promised: set[bytes] = field(
+        default_factory=set
+    )  # contents, each with a promise that its wallet verified
     log: Log = field(default_factory=Log)
     gateway: Sequence[Use] = ()
     devices: Sequence[Use] = ()
@@ -122,6 +130,11 @@ class Outcome:
     def missed(self) -> set[bytes]:
         """Completable, and not in the store: must be empty."""
         return self.completable & self.offered.keys() - self.accepted
+
+    @property
+    def unexplained(self) -> set[bytes]:
+        """In the store although the air says that it never came through: must be empty."""
+        return self.accepted - self.completable
 
     @property
     def accepted_percent(self) -> float:
@@ -199,11 +212,13 @@ async def _play(scenario: Scenario, folder: Path) -> Outcome:
         while not chip.receiving:
             await clock.sleep(0.1)
         air = Air(PLANS[scenario.plan], folder / "sx1301.sock", random, loss=scenario.loss)
-        await stack.enter_async_context(air)
+        with loop.held():
+            await stack.enter_async_context(air)
         await _live(scenario, air, clock, behind, outcome)
         outcome.violations = air.violations()
         service.cancel()
-        await asyncio.gather(service, return_exceptions=True)
+        with suppress(asyncio.CancelledError):
+            await service
         outcome.counts = link.counts
         outcome.log = air.log
         outcome.completable = completed(air.log)
@@ -299,7 +314,7 @@ async def _live(scenario: Scenario, air: Air, clock: VirtualClock, behind: Behin
             wallet = Wallet(sha256(f"air {scenario.seed} {n}".encode()).digest())
             ledger = LedgerWallet(wallet, behind.key, [ORIGIN], lambda: clock.unix_ns() // 1_000_000)
             handset = air.handset(f"device-{n}", place)
-            day = _day(scenario, handset, Offering(ledger, outcome.offered), clock, Random(n))
+            day = _day(scenario, handset, Offering(ledger, outcome.offered), clock, Random(n), outcome)
             tasks.create_task(day, name=handset.name)
         for at_s, seconds in scenario.steps:
             tasks.create_task(_step(clock, at_s, seconds))
@@ -312,22 +327,27 @@ async def _step(clock: VirtualClock, at_s: float, seconds: float) -> None:
 
 
 async def _day(
-    scenario: Scenario, handset: Handset, wallet: Offering, clock: VirtualClock, random: Random
+    scenario: Scenario,
+    handset: Handset,
+    wallet: Offering,
+    clock: VirtualClock,
+    random: Random,
+    outcome: Outcome,
 ) -> None:
-    """Pay, hand over, again; times are the device's own, so that frames meet by chance."""
+    """Pay, hand over, again: markets close for all at once, so that frames meet often."""
     factor = handset.place.spreading_factor
     habit = scenario.habits[factor]
-    device = LoraDevice(wallet, handset, random, spreading_factor=factor)
-    ends = clock.monotonic() + scenario.seconds
-    due = clock.monotonic() + random.uniform(0, min(habit.every_s, scenario.seconds))
-    while due < ends:
+    device = LoraDevice(wallet, handset, random, spreading_factor=factor, pause_scale=scenario.pause_scale)
+    began = clock.monotonic()
+    for n in range(max(1, int(scenario.seconds / habit.every_s))):
+        due = began + n * habit.every_s + random.uniform(0, RUSH_S)
         await clock.sleep(max(0.0, due - clock.monotonic()))
         for _ in range(habit.payments):
             amount = random.randint(1, 5000)
             receiver = f"{random.getrandbits(64):016x}"
             wallet.ledger.wallet.pay(receiver, amount, clock.unix_ns() // 1_000_000)
         await device.run()
-        due += habit.every_s * random.uniform(0.5, 1.5)
+    outcome.promised |= {promise.content for promise in wallet.ledger.promises}
 
 
 def _judge(air: Air, outcome: Outcome) -> None:
@@ -348,7 +368,9 @@ def _figures(scenario: Scenario, outcome: Outcome) -> list[Figure]:
         Figure(f"{plan} snapshots offered", "", len(outcome.offered)),
         Figure(f"{plan} completable, by the air", "", len(outcome.completable)),
         Figure(f"{plan} completable and not accepted", "", len(outcome.missed), 0),
+        Figure(f"{plan} accepted and not completable", "", len(outcome.unexplained), 0),
         Figure(f"{plan} accepted of those offered", "%", outcome.accepted_percent, LEAST_ACCEPTED, "more"),
+        Figure(f"{plan} promised, verified by the wallets", "", len(outcome.promised)),
         Figure(f"{plan} answers near RX1", "", len(errors)),
         Figure(f"{plan} worst error of RX1", "µs", max(errors, default=0), RX1_US),
         Figure(f"{plan} gateway, fullest window, of the law's", "%", 100 * busiest, 100),
