@@ -12,5 +12,5 @@ compile() {
         --no-emit-index-url --no-annotate "$@" pyproject.toml --output-file "requirements/$output"
 }
 compile core.lock "$@" --extra build
-compile dev.lock "$@" --extra build --extra dev --constraint requirements/core.lock
+compile dev.lock "$@" --extra build --extra dev --extra ble --constraint requirements/core.lock
 compile pi.lock "$@" --extra build --extra pi --extra ble --extra backup --constraint requirements/core.lock
