@@ -40,7 +40,7 @@ def store_settings(config: Config) -> StoreSettings:
     folder = config.storage.path.parent
     folder.mkdir(mode=0o750, parents=True, exist_ok=True)
     stat = os.statvfs(folder)
-    share = stat.f_blocks * stat.f_frsize * config.limits.unenrolled_disk_percent // 100
+    share = stat.f_blocks * stat.f_frsize * config.limits.unverified_disk_percent // 100
     return StoreSettings(
         path=config.storage.path,
         gateway_id=config.gateway.id,

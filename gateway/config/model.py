@@ -220,7 +220,7 @@ class Limits(Section):
     device: DeviceLimits = DeviceLimits()
     blocked_devices: BlockedDevices = frozenset()
     max_upload_bytes: Annotated[int, Field(ge=4096, le=64 << 20)] = 8 << 20
-    unenrolled_disk_percent: Annotated[int, Field(ge=0, le=100)] = 25
+    unverified_disk_percent: Annotated[int, Field(ge=0, le=100)] = 25
     max_texts_per_nonce: Annotated[int, Field(ge=2, le=64)] = 8
     verify_threads: Annotated[int, Field(ge=1, le=8)] = 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,13 @@ def test_the_database_s_folder_is_made_for_its_owner_and_group_only(tmp_path: Pa
     assert made.path.parent.stat().st_mode & 0o007 == 0
     assert made.free_bytes() > 0
     assert made.limits.free_disk_floor == 200 << 20
+
+
+@pytest.mark.parametrize("percent", [0, 25, 100])
+def test_the_share_of_what_nothing_verified_is_one_of_the_whole_disk(tmp_path: Path, percent: int) -> None:
+    limits = {"unverified_disk_percent": percent}
+    made = settings.store_settings(config(tmp_path, limits=limits)).limits
+    assert made.unproven_bytes == shutil.disk_usage(tmp_path).total * percent // 100
 
 
 def test_an_unset_region_and_the_certificate_s_end_are_told_to_health(tmp_path: Path) -> None:
