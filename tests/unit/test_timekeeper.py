@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.core.certificate_dates import Validity, date_fault
-from gateway.core.timekeeper import MAX_SOURCE_AGE_S, RELEASED_MS, Timekeeper
+from gateway.core.timekeeper import LATEST_MS, MAX_SOURCE_AGE_S, RELEASED_MS, Timekeeper
 from gateway.model import Stamp, TimeQuality
 
 NOW_MS = 1_800_000_000_000
@@ -121,3 +121,12 @@ def test_a_certificate_that_had_expired_at_the_last_known_time_is_refused_by_any
 )
 def test_a_trusted_time_judges_both_ends(now_ms: int, fault: str | None) -> None:
     assert date_fault(YEAR, Stamp(now_ms, TimeQuality.AGREED), now_ms) == fault
+
+
+@pytest.mark.parametrize("beyond_ms", [LATEST_MS + 1, 2**53 - 1, (2**63 - 1) * 1000])
+def test_a_time_beyond_all_calendars_is_believed_of_nobody(beyond_ms: int) -> None:
+    keeper = Timekeeper(TwoClocks(NOW_MS))
+    keeper.not_before(beyond_ms)
+    assert not keeper.hear(beyond_ms, TimeQuality.GPS)
+    assert keeper.now() == Stamp(NOW_MS, TimeQuality.HOST)
+    assert Timekeeper(TwoClocks(beyond_ms)).now() == Stamp(RELEASED_MS, TimeQuality.UNTRUSTED)
