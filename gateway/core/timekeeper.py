@@ -19,8 +19,8 @@ from gateway.model import Stamp, TimeQuality
 
 # 2025-01-01: no release of this program is older, so any earlier time is wrong.
 RELEASED_MS = 1_735_689_600_000
-# 9999-12-31T23:59:59.999Z, the last moment of calendars and certificates. A cosignature may state 2^63 seconds:
-# such a number fits no entry and no database, and would end the daemon with the next upload, at every start.
+# 9999-12-31T23:59:59.999Z, the last moment of calendars and certificates. A cosignature may state 2^63
+# seconds: that fits no entry and no database, and would end the daemon with the next upload, at every start.
 LATEST_MS = 253_402_300_799_999
 # A crystal of a Raspberry Pi drifts by up to 50 ppm: 4 s in a day.
 MAX_SOURCE_AGE_S = 86_400.0
@@ -78,9 +78,9 @@ class Timekeeper:
     def hear(self, unix_ms: int, quality: TimeQuality, *, round_trip_s: float = 0.0) -> bool:
         """A source said ``unix_ms`` just now, or half a round trip ago. False if that is not taken.
 
-        Not taken: a time before the release or beyond all calendars, an answer that took too long, and a lesser source while a better
-        one is heard. A time before the one on disk *is* taken: a coordinator whose clock was wrong once must
-        not spoil ours for ever.
+        Not taken: a time before the release or beyond all calendars, an answer that took too long, and a
+        lesser source while a better one is heard. A time before the one on disk *is* taken: a coordinator
+        whose clock was wrong once must not spoil ours for ever.
         """
         if not RELEASED_MS <= unix_ms <= LATEST_MS or not 0 <= round_trip_s <= MAX_ROUND_TRIP_S:
             return False
