@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import NamedTuple
 
 
 class TimeQuality(IntEnum):
@@ -78,8 +79,7 @@ class ListDifference:
     ops: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedObject:
+class LoggedObject(NamedTuple):
     """One object an entry covers; ``body`` is None when it was pruned.
 
     ``identity`` is that of a transaction, verified or raw; None for every other kind.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from gateway.core.entry import Entry
 from gateway.core.submission import HeldPlace
@@ -11,6 +12,13 @@ from gateway.model import EntryKind, ListDifference, LoggedEntry, LoggedObject
 from gateway.store.connection import Connection
 
 _COLUMNS = "leaf, kind, objects_root, first_ordinal, count, received_at, quality, radio"
+
+_LOGGED = (
+    "SELECT e.leaf, kind, objects_root, first_ordinal, e.count, received_at, quality, radio, pack, base, ops "
+    "FROM entries e LEFT JOIN bodies b ON b.leaf = e.leaf LEFT JOIN lists l ON l.leaf = e.leaf "
+    "WHERE e.leaf >= ? AND e.leaf < ? ORDER BY e.leaf"
+)
+_OBJECTS = "SELECT hash, identity FROM objects WHERE ordinal >= ? ORDER BY ordinal"
 
 
 def read_entry(connection: Connection, leaf: int) -> tuple[Entry, int] | None:
@@ -36,14 +44,29 @@ def read_logged(connection: Connection, start: int, max_entries: int, max_bytes:
     ``max_bytes`` is of bodies and list differences together.
     """
     entries: list[LoggedEntry] = []
+    objects: Iterator[tuple[bytes, bytes | None]] = iter(())
     size = 0
-    for leaf, (entry, first) in enumerate(_rows(connection, start, start + max_entries), start=start):
-        pack = read_pack(connection, leaf)
-        logged = _logged(connection, leaf, entry, first, pack)
-        size += (0 if pack is None else len(pack)) + (0 if logged.list is None else len(logged.list.ops))
-        if entries and size > max_bytes:
+    for leaf, kind, root, first, count, received_at, quality, radio, pack, base, ops in connection.execute(
+        _LOGGED, (start, start + max_entries)
+    ):
+        size += len(pack or b"") + len(ops or b"")
+        if not entries:
+            objects = iter(connection.execute(_OBJECTS, (first,)))  # ordinals have no gaps: read on from here
+        elif size > max_bytes:
             break
-        entries.append(logged)
+        bodies = [None] * count if pack is None else unpack_bodies(pack, count)
+        logged = zip(islice(objects, count), bodies, strict=True)
+        entry = LoggedEntry(
+            index=leaf,
+            kind=EntryKind(kind),
+            objects_root=root,
+            received_at_ms=received_at,
+            quality=quality,
+            radio=radio,
+            list=None if ops is None else ListDifference(base, ops),
+            objects=tuple([LoggedObject(value, body, identity) for (value, identity), body in logged]),
+        )
+        entries.append(entry)
     return entries
 
 
@@ -73,31 +96,6 @@ def object_hashes(connection: Connection, first: int, count: int) -> list[bytes]
         "SELECT hash FROM objects WHERE ordinal >= ? AND ordinal < ? ORDER BY ordinal", (first, first + count)
     )
     return [row[0] for row in rows]
-
-
-def _logged(connection: Connection, leaf: int, entry: Entry, first: int, pack: bytes | None) -> LoggedEntry:
-    rows = connection.execute(
-        "SELECT hash, identity FROM objects WHERE ordinal >= ? AND ordinal < ? ORDER BY ordinal",
-        (first, first + entry.count),
-    ).fetchall()
-    bodies = [None] * entry.count if pack is None else unpack_bodies(pack, entry.count)
-    return LoggedEntry(
-        index=leaf,
-        kind=entry.kind,
-        objects_root=entry.objects_root,
-        received_at_ms=entry.received_at_ms,
-        quality=entry.quality,
-        radio=entry.radio,
-        list=_difference(connection, leaf) if entry.kind == EntryKind.SNAPSHOT else None,
-        objects=tuple(
-            LoggedObject(hash_, body, identity) for (hash_, identity), body in zip(rows, bodies, strict=True)
-        ),
-    )
-
-
-def _difference(connection: Connection, leaf: int) -> ListDifference:
-    base, ops = connection.execute("SELECT base, ops FROM lists WHERE leaf = ?", (leaf,)).fetchone()
-    return ListDifference(base, ops)
 
 
 def _rows(connection: Connection, begin: int, end: int) -> list[tuple[Entry, int]]:
