@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import NamedTuple
 
 
 class TimeQuality(IntEnum):
@@ -79,7 +78,8 @@ class ListDifference:
     ops: bytes
 
 
-class LoggedObject(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class LoggedObject:
     """One object an entry covers; ``body`` is None when it was pruned.
 
     ``identity`` is that of a transaction, verified or raw; None for every other kind.
