@@ -76,6 +76,7 @@ class LoraIntake:
     async def run(self) -> None:
         """Raises :class:`drivers.errors.DriverLost` when the radio is gone: back off and run again."""
         self._room = asyncio.Semaphore(MAX_SUBMITTED)
+        self.link.interrupted()  # what a run before this one had with the recorder went down with it
         try:
             async with self._radio, asyncio.TaskGroup() as tasks:
                 keeper = tasks.create_task(self._keep_appointments(tasks), name=f"{self.name}-windows")

@@ -212,5 +212,35 @@ async def test_a_lost_radio_ends_the_service_with_driver_lost_and_the_link_remem
     assert rig.submitted == [content]
 
 
+async def test_a_message_with_the_recorder_when_the_radio_is_lost_is_recorded_in_the_next_run() -> None:
+    recording = asyncio.Event()
+
+    async def never_the_first_time(message: bytes, peer: str, correlation: str) -> bytes:
+        if not recording.is_set():
+            recording.set()
+            await asyncio.get_running_loop().create_future()
+        return receipt_for(message)
+
+    async with lora_rig(submit=never_the_first_time) as rig:
+        async with rig.forwarder() as forwarder:
+            await forwarder.pulled.wait()
+            forwarder.hear(Transmission(one_frame(b"message"), (868_100_000, 7, 125_000), inverted_iq=False))
+            await recording.wait()
+        rig.driver._transport.abort()
+        with pytest.raises(DriverLost):
+            await rig.service
+        again = asyncio.create_task(rig.intake.run())
+        await listening(rig.driver)
+        async with rig.forwarder() as forwarder:
+            await forwarder.pulled.wait()
+            poll = bytes([0xE0, 0x82, *hashlib.sha256(b"message").digest()[:4], 0])
+            forwarder.hear(Transmission(poll, (868_100_000, 7, 125_000), inverted_iq=False))
+            while not rig.link.counts["sent"]:
+                await asyncio.sleep(0.002)
+        again.cancel()
+        await asyncio.gather(again, return_exceptions=True)
+    assert rig.submitted == [b"message", b"message"]
+
+
 def one_frame(content: bytes) -> bytes:
     return bytes([0xE0, 0x81, *hashlib.sha256(content).digest()[:4], 0, 1]) + content

@@ -395,3 +395,13 @@ def test_garbage_and_foreign_frames_are_counted_by_reason() -> None:
     assert link.counts["foreign"] == 200
     assert link.counts["type"] > 150
     assert link.counts["malformed"] > 0
+
+
+def test_a_message_whose_work_was_interrupted_is_submitted_anew_when_its_device_asks() -> None:
+    link = LoraLink(EU868)
+    first = message_of(deliver(link, fragments(content(1))))
+    assert deliver(link, [Poll(xid_of(content(1)))], at=30.0) == []
+    link.interrupted()
+    again = message_of(deliver(link, [Poll(xid_of(content(1)))], at=60.0))
+    assert again.content == first.content
+    assert sends(link.answer(again.context, PROMISE, 60.4))

@@ -43,7 +43,10 @@ class _Given:
 
 @dataclass(slots=True)
 class Exchange:
-    """A message and its answer. ``hearing`` is the newest uplink after which its device listens."""
+    """A message and its answer. ``hearing`` is the newest uplink after which its device listens.
+
+    ``submitted``: somebody works on it, and will bring an answer unless the work is interrupted.
+    """
 
     digest: bytes  # SHA-256 of the message
     message: bytes
@@ -51,6 +54,7 @@ class Exchange:
     hearing: Hearing | None
     answer: bytes | None = None
     answered_at: float = 0.0
+    submitted: bool = False
     _given: dict[int, _Given] = field(default_factory=dict)  # by part of the answer
 
     @property
@@ -140,6 +144,11 @@ class Exchanges:
     def holding(self, frame: Data) -> Exchange | None:
         """The exchange whose message this fragment is a piece of."""
         return next((one for one in self._touched(frame.xid) if one.holds(frame)), None)
+
+    def interrupted(self) -> None:
+        """Nobody works on any of them any more."""
+        for exchange in self._by_digest.values():
+            exchange.submitted = False
 
     def newest(self, xid: bytes) -> Exchange | None:
         return next(self._touched(xid), None)

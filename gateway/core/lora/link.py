@@ -105,12 +105,16 @@ class LoraLink:
         if exchange is None:
             self.counts["answer_forgotten"] += 1
             return []
-        exchange.answer, exchange.answered_at = message, now
+        exchange.answer, exchange.answered_at, exchange.submitted = message, now, False
         settled = 0.0 if exchange.hearing is None else exchange.hearing.best.at + self._timing.settle_s
         if now >= settled:
             return self._reply(exchange, 0, now)
         self._replies[exchange.digest] = settled  # a copy heard better may still come
         return []
+
+    def interrupted(self) -> None:
+        """Whoever worked on messages is gone: what has no answer is submitted anew when it is asked for."""
+        self._exchanges.interrupted()
 
     def due(self, now: float) -> list[Event]:
         """What its time has come for: acknowledgements, and the common window's frames."""
@@ -226,6 +230,7 @@ class LoraLink:
 
     def _submit(self, content: bytes, peer: str, hearing: Hearing | None) -> Message:
         exchange = self._exchanges.begin(content, peer, hearing)
+        exchange.submitted = True
         self._submitted += 1
         self.counts["message"] += 1
         return Message(
@@ -237,12 +242,12 @@ class LoraLink:
         exchange.hearing = hearing
         if self._down is not None:
             self._down.forget(exchange.digest)
-        if exchange.answer is None:
-            return []  # being worked on: the answer goes to this hearing when it comes
+        if exchange.submitted:
+            return []  # the answer goes to this hearing when it comes
         if exchange.backs_off(part, now):
             self.counts["backed_off"] += 1
             return []
-        if part == 0 and exchange.is_stale(now):
+        if exchange.answer is None or (part == 0 and exchange.is_stale(now)):
             exchange.answer = None
             return [self._submit(exchange.message, exchange.peer, hearing)]
         return self._reply(exchange, part, now)
