@@ -1,4 +1,4 @@
-"""Wallets with a way to the gateway: by LoRa through a packet forwarder, or by telephone over HTTP."""
+"""Wallets with a way to the gateway: by LoRa, or by telephone over HTTP."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from typing import Any, Protocol
 
 import aiohttp
 
-from simulators.lora.device import LoraDevice
-from simulators.lora.ether import Ether
+from simulators.lora.device import LoraDevice, Medium
 from simulators.lora.ledger import LedgerWallet
 from simulators.textbook.cbor import Malformed, array, decode
 from simulators.textbook.notes import NoteKey
@@ -72,13 +71,13 @@ class LoraCarrier:
     """A handheld: what is new since the last promise, in frames of the air's size."""
 
     def __init__(
-        self, wallet: Wallet, key: bytes, origin: str, ether: Ether, random: Random, now_ms: Callable[[], int]
+        self, wallet: Wallet, key: bytes, origin: str, air: Medium, random: Random, now_ms: Callable[[], int]
     ) -> None:
         self.wallet = wallet
         self._key = key
         self._ledger = LedgerWallet(wallet, key, [origin], now_ms)
-        self._device = _device(self._ledger, ether, random)
-        self._ether = ether
+        self._device = _device(self._ledger, air, random)
+        self._air = air
         self._random = random
 
     async def hand_over(self) -> None:
@@ -88,7 +87,7 @@ class LoraCarrier:
         asking = _ProofWallet(
             status(content), lambda answer: _includes(answer, self._key, coordinator, content)
         )
-        await _device(asking, self._ether, self._random).run()
+        await _device(asking, self._air, self._random).run()
         return asking.verdict
 
     def tally(self) -> Tally:
@@ -107,9 +106,9 @@ class LoraCarrier:
         )
 
 
-def _device(wallet: Any, ether: Ether, random: Random) -> LoraDevice:
+def _device(wallet: Any, air: Medium, random: Random) -> LoraDevice:
     """The air takes its true time; a device that heard nothing asks again sooner than in the field."""
-    return LoraDevice(wallet, ether, random, pause_scale=0.3)
+    return LoraDevice(wallet, air, random, pause_scale=0.2)
 
 
 @dataclass(slots=True)

@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 
+import aiohttp
+
+from simulators.air.air import Air
+from simulators.air.handset import places
+from simulators.air.propagation import LogDistance
+from simulators.demo.board import Board, board, over
 from simulators.demo.carriers import Carrier, Forger, LoraCarrier, PhoneCarrier, Tally, session
 from simulators.demo.children import Child, Failed
 from simulators.demo.house import ORIGIN, House, house
@@ -19,23 +25,27 @@ from simulators.demo.report import Held, Report, failures, radio_report
 from simulators.demo.screen import Moment, RadioRow, Screen
 from simulators.demo.timetable import PROOFS_S, Timetable
 from simulators.demo.watch import Watch
+from simulators.lora.device import Medium
 from simulators.lora.ether import Ether
 from simulators.lora.forwarder import SimForwarder, UdpFaults
-from simulators.lora.plans import US915
+from simulators.lora.plans import EU868
 from simulators.lora.windows import DeviceTiming
-from simulators.wallets import Season
+from simulators.wallets import Season, Wallet
 
-HANDHELDS, PHONES = 8, 8
+HANDHELDS, VILLAGERS, PHONES = 6, 3, 11
 PAYMENT_EVERY_S = 0.12
 FORGERY_EVERY_S = 2.0
 LOOK_EVERY_S = 0.25
-AIR_LOSS = 0.02
-UDP = UdpFaults(lose=0.005, double=0.02, delay=0.05)
+AIR_LOSS = 0.015
+UDP = UdpFaults(lose=0.005, double=0.02, delay=0.02)
 FORWARDER = bytes.fromhex("b827ebfffe0d3a01")
-PROOFS = {"lora": 1, "http": 5}
+PROOFS = {"lora": 1, "village": 1, "http": 5}
 """Inclusion proofs asked for: by LoRa each takes several frames both ways."""
 
 ALARMING = frozenset({"warning", "error", "critical"})
+
+MARGIN_DB = 6.0
+"""Handhelds stand where SF7 is heard with this much to spare: what is lost collided or came while we sent."""
 
 IMPATIENT = DeviceTiming(common_close_s=6.0)
 """Nobody at a demo waits 20 s for a device that heard nothing."""
@@ -43,27 +53,60 @@ IMPATIENT = DeviceTiming(common_close_s=6.0)
 
 async def play(folder: Path, timetable: Timetable, seed: int, screen: Screen) -> Report:
     """Raises `Failed` when a process fails; the report otherwise, whatever it says."""
-    random = Random(seed)
-    async with house(folder, Random(seed)) as here, session() as http, AsyncExitStack() as stack:
-        ether = Ether(US915, random, AIR_LOSS, AIR_LOSS, IMPATIENT)
-        forwarder = SimForwarder(FORWARDER, here.gwmp, ether, random, faults=UDP)
+    async with AsyncExitStack() as stack:
+        concentrator = await stack.enter_async_context(board(folder))
+        here = await stack.enter_async_context(house(folder, Random(seed), **radios(concentrator)))
+        http = await stack.enter_async_context(session())
+        air = await stack.enter_async_context(over(concentrator, Random(seed + 1), AIR_LOSS, IMPATIENT))
+        ether = Ether(EU868, Random(seed + 2), AIR_LOSS, AIR_LOSS, IMPATIENT)
+        forwarder = SimForwarder(FORWARDER, here.gwmp, ether, Random(seed + 3), faults=UDP)
         await stack.enter_async_context(forwarder)
         await asyncio.wait_for(forwarder.pulled.wait(), 10)
-        season = Season(HANDHELDS + PHONES, seed, start_ms=time.time_ns() // 1_000_000 - 7 * 86_400_000)
-
-        def now_ms() -> int:
-            return season.now_ms
-
-        key, phones = here.gateway_key, season.wallets[HANDHELDS:]
-        carriers: dict[str, list[Carrier]] = {
-            "lora": [
-                LoraCarrier(one, key, ORIGIN, ether, random, now_ms) for one in season.wallets[:HANDHELDS]
-            ],
-            "http": [PhoneCarrier(one, key, http, here.http, now_ms) for one in phones],
-        }
-        forger = Forger(phones, key, http, here.http, now_ms)
-        stage = Stage(here, timetable, Market(season, carriers), forger, Watch(here, http), screen)
+        start_ms = time.time_ns() // 1_000_000 - 7 * 86_400_000
+        season = Season(HANDHELDS + VILLAGERS + PHONES, seed, start_ms=start_ms)
+        carriers, forger = _carriers(here, season, air, ether, http, Random(seed))
+        stage = Stage(
+            here, concentrator, timetable, Market(season, carriers), forger, Watch(here, http), screen
+        )
         return await stage.run(seed)
+
+
+def radios(concentrator: Board) -> Mapping[str, Mapping[str, object]]:
+    """A concentrator of our own, and a village that kept its packet forwarder."""
+    return {
+        "lora": {
+            "frequency": 868,
+            "region": "EU868",
+            "tx_power": 16,
+            "driver": "lora_sx1301",
+            "options": concentrator.options(),
+        },
+        "radios": {"village": {"driver": "lora_gwmp", "options": {"port": 0}}},
+    }
+
+
+def _carriers(
+    here: House, season: Season, air: Air, ether: Ether, http: aiohttp.ClientSession, random: Random
+) -> tuple[Mapping[str, Sequence[Carrier]], Forger]:
+    """Each wallet's way to the gateway, by radio; and who hands in what others have made."""
+
+    def now_ms() -> int:
+        return season.now_ms
+
+    def lora(wallet: Wallet, medium: Medium) -> LoraCarrier:
+        return LoraCarrier(wallet, here.gateway_key, ORIGIN, medium, random, now_ms)
+
+    handhelds = season.wallets[:HANDHELDS]
+    villagers = season.wallets[HANDHELDS:][:VILLAGERS]
+    phones = season.wallets[HANDHELDS + VILLAGERS :]
+    spots = places([7] * HANDHELDS, LogDistance(), random, MARGIN_DB)
+    mediums = [air.handset(one.device_id, spot) for one, spot in zip(handhelds, spots, strict=True)]
+    carriers: dict[str, list[Carrier]] = {
+        "lora": [lora(one, medium) for one, medium in zip(handhelds, mediums, strict=True)],
+        "village": [lora(one, ether) for one in villagers],
+        "http": [PhoneCarrier(one, here.gateway_key, http, here.http, now_ms) for one in phones],
+    }
+    return carriers, Forger(phones, here.gateway_key, http, here.http, now_ms)
 
 
 class Stage:
@@ -72,6 +115,7 @@ class Stage:
     def __init__(
         self,
         here: House,
+        concentrator: Board,
         timetable: Timetable,
         market: Market,
         forger: Forger,
@@ -79,6 +123,7 @@ class Stage:
         screen: Screen,
     ) -> None:
         self._house = here
+        self._processes = (here.coordinator, here.daemon, concentrator.process)
         self._times = timetable
         self._market = market
         self._forger = forger
@@ -93,7 +138,9 @@ class Stage:
     async def run(self, seed: int) -> Report:
         """From the first payment to the report."""
         self._began = time.monotonic()
-        self._say(f"coordinator, gateway and packet forwarder are up; logs are in {self._house.folder}")
+        self._say(
+            f"coordinator, gateway, concentrator and packet forwarder are up; logs are in {self._house.folder}"
+        )
         async with self._attended():
             try:
                 async with asyncio.timeout(self._times.deadline):
@@ -116,7 +163,7 @@ class Stage:
             if me is not None:
                 me.cancel()
 
-        tasks = [asyncio.create_task(attend(one)) for one in (self._house.coordinator, self._house.daemon)]
+        tasks = [asyncio.create_task(attend(one)) for one in self._processes]
         tasks.append(asyncio.create_task(self._look()))
         try:
             yield
@@ -232,7 +279,8 @@ class Stage:
             min(self._watch.held[0], self._watch.gateway_size),
             len(self._market.paid),
             [
-                self._row("lora", "US915, packet forwarder", f"{self._watch.frames} frames"),
+                self._row("lora", "EU868, its concentrator", f"{self._watch.frames('lora')} frames"),
+                self._row("village", "EU868, packet forwarder", f"{self._watch.frames('village')} frames"),
                 self._row("http", "phones on its Wi-Fi", "uploads"),
             ],
         )

@@ -68,11 +68,10 @@ class Watch:
         """``connected``, ``down`` or ``halted``."""
         return str(self.status.get("link", {}).get("state", "down"))
 
-    @property
-    def frames(self) -> int:
-        """Frames that the LoRa radio has heard and taken."""
-        frames = self.status.get("radios", {}).get("lora", {}).get("frames", {})
-        return sum(int(count) for count in frames.values())
+    def frames(self, radio: str) -> int:
+        """Frames that a radio has heard and taken."""
+        frames = self.status.get("radios", {}).get(radio, {}).get("frames", {})
+        return int(frames.get("ok", 0))
 
     @property
     def held(self) -> tuple[int, str]:
