@@ -238,7 +238,7 @@ async def measure_to_acks(
         "per_second": len(messages) / wall,
         "cpu_us": cpu / len(messages) * 1e6,
         "coordinator_cpu_us": far_cpu / len(messages) * 1e6,
-        "fsyncs": figures.commits_since_opening / len(messages),
+        "fsyncs": figures.syncs_since_opening / len(messages),
         "bytes_per_transaction": figures.file_bytes / figures.verified_transactions,
     }
 
@@ -263,7 +263,7 @@ async def measure_calm(messages: Sequence[bytes], per_second: float) -> tuple[li
         async with Pipeline(Path(name) / "log.db") as pipeline:
             latencies = await pipeline.offer(messages, per_second)
             figures = await pipeline.store.figures()
-    return latencies, figures.commits_since_opening / len(messages)
+    return latencies, figures.syncs_since_opening / len(messages)
 
 
 def figures(quick: bool) -> list[Figure]:

@@ -168,6 +168,7 @@ class Figures:
     file_bytes: int
     pruned_entries: int
     commits_since_opening: int
+    syncs_since_opening: int
     commit_seconds_since_opening: float
     write_failures_since_opening: int
     refused_since_opening: dict[str, int] = field(default_factory=dict)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from gateway.core.conflict import ConflictKind
@@ -14,20 +15,39 @@ from gateway.model import Figures
 from gateway.store.connection import Connection
 from gateway.store.state import LogState
 
+SYNCS_A_CHECKPOINT = 3
+"""With synchronous=FULL: the WAL before its pages are copied, the database after it, and the new header when
+the WAL is begun anew."""
+
 
 @dataclass(slots=True)
 class Tally:
     """What happened since opening; owned by the store's thread."""
 
+    checkpoints_before: int
     commits: int = 0
     commit_seconds: float = 0.0
     write_failures: int = 0
     refused: Counter[str] = field(default_factory=Counter)
 
 
-def read_figures(connection: Connection, state: LogState, tally: Tally) -> Figures:
+def checkpoints(path: Path) -> int:
+    """How often the WAL of the database at ``path`` was begun anew, as its header says.
+
+    https://www.sqlite.org/fileformat2.html#walformat; SQLite holds no lock on this file that closing it
+    could let go.
+    """
+    try:
+        with path.with_name(f"{path.name}-wal").open("rb") as wal:
+            return int.from_bytes(wal.read(16)[12:], "big")
+    except FileNotFoundError:
+        return 0
+
+
+def read_figures(connection: Connection, path: Path, state: LogState, tally: Tally) -> Figures:
     """Reads as many rows as the backlog has, nothing else that grows."""
     conflicts = _conflicts(connection)
+    checkpointed = checkpoints(path) - tally.checkpoints_before
     unacked, oldest = _backlog(connection, state)
     return Figures(
         size=state.size,
@@ -44,6 +64,7 @@ def read_figures(connection: Connection, state: LogState, tally: Tally) -> Figur
         file_bytes=_file_bytes(connection),
         pruned_entries=state.pruned_size,
         commits_since_opening=tally.commits,
+        syncs_since_opening=tally.commits + SYNCS_A_CHECKPOINT * checkpointed,
         commit_seconds_since_opening=tally.commit_seconds,
         write_failures_since_opening=tally.write_failures,
         refused_since_opening=dict(tally.refused),

@@ -26,7 +26,7 @@ from gateway.store.connection import (
 )
 from gateway.store.entries import read_logged
 from gateway.store.facts import gather_facts
-from gateway.store.figures import Tally, read_figures
+from gateway.store.figures import Tally, checkpoints, read_figures
 from gateway.store.group import Group
 from gateway.store.keybook import KeyBook
 from gateway.store.limits import Limits
@@ -60,7 +60,7 @@ class Ledger:
         self._path = path
         self._free_bytes = free_bytes
         self._limits = limits
-        self._tally = Tally()
+        self._tally = Tally(checkpoints(path))
         self._marks_pending = False
         self._keys = KeyBook(connection)
         self._load(state)
@@ -218,13 +218,14 @@ class Ledger:
                 )
                 freed = self._prune(begin, end) if end > begin else 0
                 given_back = retention.shrink(self._connection)
+                self._tally.commits += given_back > 0
         except DiskRefused:
             return Freed(0, 0, 0, more=False)
         return Freed(end - begin, freed, given_back, more=end - begin == retention.ROUND)
 
     def figures(self) -> Figures:
         with fatal(self._path):
-            return read_figures(self._connection, self._state, self._tally)
+            return read_figures(self._connection, self._path, self._state, self._tally)
 
     # Commits.
 
@@ -236,25 +237,30 @@ class Ledger:
             return refused
 
     def _prune(self, begin: int, end: int) -> int:
-        with transaction(self._connection):
+        with self._transaction():
             freed, unproven = retention.prune_bodies(self._connection, begin, end)
             self._state.body_bytes -= freed
             self._state.unproven_bytes -= unproven
             self._state.pruned_size = end
             self._state.write(self._connection)
-        self._marks_pending = False
         return freed
 
     def _commit(self, group: Group) -> None:
         """Before this returns nothing of the group is promised; after it, all of it survives a power cut."""
-        started = time.perf_counter()
-        with fatal(self._path), transaction(self._connection):
+        with self._transaction():
             group.write(self._connection)
             self._rejudge.queue(group.keys)
             self._lookup.settle(self._state.next_ordinal)
             self._state.indexed_ordinal = self._lookup.indexed
             self._state.write(self._connection)
         self._lists.committed()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """One commit, of which the row of the log is a part: it takes the marks along."""
+        started = time.perf_counter()
+        with fatal(self._path), transaction(self._connection):
+            yield
         self._marks_pending = False
         self._tally.commits += 1
         self._tally.commit_seconds += time.perf_counter() - started

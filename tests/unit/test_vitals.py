@@ -51,6 +51,7 @@ FIGURES = Figures(
     file_bytes=1 << 20,
     pruned_entries=0,
     commits_since_opening=4,
+    syncs_since_opening=7,
     commit_seconds_since_opening=0.5,
     write_failures_since_opening=0,
 )

@@ -248,7 +248,12 @@ OF_THE_STORE = (
     ),
     Row(
         "gateway_store_fsyncs_total",
-        "Commits since the daemon started; each waits for the disk once.",
+        "Syncs that the database waited for since the daemon started: one a commit, three a checkpoint.",
+        one(lambda v: v.store.figures.syncs_since_opening),
+    ),
+    Row(
+        "gateway_store_commits_total",
+        "Commits since the daemon started.",
         one(lambda v: v.store.figures.commits_since_opening),
     ),
     Row(
@@ -273,7 +278,7 @@ OF_THE_STORE = (
     ),
     Row(
         "gateway_storage_written_bytes_total",
-        "Bytes that this process has sent to block devices.",
+        "Bytes that this process caused to be written to block devices; not the file system's journal.",
         one(_bytes_to_storage),
     ),
 )
