@@ -97,6 +97,10 @@ class Air:
         self.handsets.append(handset)
         return handset
 
+    def gateway_receives(self) -> bool:
+        """Whether the chip has been started all the way."""
+        return bool(self._channel.ask("status")["receiving"])
+
     def violations(self) -> list[str]:
         """Rules of the chip that its host broke, as the model saw it."""
         return list(self._channel.ask("status")["violations"])
