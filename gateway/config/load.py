@@ -19,6 +19,7 @@ from gateway.config.source import MAX_BYTES, Location, Source, parse
 from gateway.errors import ConfigError, Problem
 
 CONCENTRATOR = "lora_sx1301"
+BLUETOOTH = "ble"
 PLANS: Mapping[int, str] = {868: "EU868", 915: "US915"}
 
 
@@ -53,12 +54,15 @@ def load(path: Path, *, clock: Clock | None = None) -> Config:
 
 
 def radio_setups(config: Config) -> tuple[RadioSetup, ...]:
-    """Every radio that a driver serves, ``lora`` first."""
+    """Every radio that a driver serves, ``lora`` and ``ble`` first."""
     setups = [
         RadioSetup(name, radio.driver, _settings(config, radio.driver, radio.options), ("radios", name))
         for name, radio in config.radios.items()
     ]
-    lora = config.lora
+    lora, ble = config.lora, config.ble
+    if ble is not None:
+        settings = _settings(config, ble.driver, {"controller": ble.controller, **ble.options})
+        setups.insert(0, RadioSetup("ble", ble.driver, settings, ("ble",)))
     if lora is not None and lora.driver != "none":
         setups.insert(
             0, RadioSetup("lora", lora.driver, _settings(config, lora.driver, lora.options), ("lora",))
@@ -77,7 +81,7 @@ def gps_setup(config: Config) -> RadioSetup | None:
 def concentrator_settings(config: Config) -> Mapping[str, Any]:
     """What the rest of the configuration says of a concentrator that we drive ourselves.
 
-    The duty cycle is the link's to keep: it outlives the driver, and knows what an hour's last second is worth.
+    The duty cycle is the link's to keep: it outlives the driver, and knows what its last second is worth.
     """
     settings: dict[str, Any] = {"firmware": str(config.storage.firmware_folder), "duty_cycle": False}
     if (lora := config.lora) is not None:
@@ -91,6 +95,8 @@ def concentrator_settings(config: Config) -> Mapping[str, Any]:
 
 def _settings(config: Config, driver: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
     """Explicit options go first."""
+    if driver == BLUETOOTH:
+        return {"id": config.gateway.id, **options}
     return {**concentrator_settings(config), **options} if driver == CONCENTRATOR else options
 
 
@@ -130,12 +136,13 @@ def _driver_problems(config: Config, source: Source, clock: Clock) -> list[Probl
         try:
             factory(setup.name, setup.settings, clock=clock)
         except DriverConfigError as error:
-            where = setup.location if setup is gps else (*setup.location, "options")
-            found.append(source.problem((*where, *_named(error, source, where)), str(error)))
+            found.append(source.problem(_blamed(error, source, setup.location), str(error)))
     return found
 
 
-def _named(error: DriverConfigError, source: Source, where: Location) -> Location:
-    """The option that the driver's message speaks of first, if it speaks of one that the file has there."""
-    words = re.findall(r"\w+", str(error))
-    return next(((word,) for word in words if source.seen((*where, word)) != "nothing"), ())
+def _blamed(error: DriverConfigError, source: Source, section: Location) -> Location:
+    """The setting that the driver's message speaks of first, if the file has it; else where its options are."""
+    options = (*section, "options")
+    places = [(*where, word) for word in re.findall(r"\w+", str(error)) for where in (options, section)]
+    where = options if source.seen(options) != "nothing" else section
+    return next((place for place in places if source.seen(place) != "nothing"), where)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from drivers.errors import DriverError
 from gateway.clock import Clock
 from gateway.core.restart import Outcome, RestartDelay, gravest, outcome_of
 from gateway.errors import FatalError, GatewayError
@@ -109,7 +110,7 @@ class Supervisor:
             "service failed, will restart",
             extra={"service": service.name, "reason": service.reason, "delay_s": round(delay, 2)},
             # A failure we raise on purpose is told in one line; anything else is a bug and shows where.
-            exc_info=None if isinstance(error, GatewayError | OSError) else error,
+            exc_info=None if isinstance(error, GatewayError | DriverError | OSError) else error,
         )
         await self._sleep_or_again(service, delay)
 
