@@ -208,16 +208,11 @@ class Recorder:
                 self._fail(flight, outcome)
 
     def _settle(self, flight: _Flight, recorded: Recorded) -> None:
-        source = flight.upload.source
-        log.debug(
-            "recorded",
-            extra={
-                "correlation": source.correlation_id,
-                "radio": source.radio,
-                "answer": _word(recorded.answer),
-                "duplicate": recorded.duplicate,
-            },
-        )
+        if log.isEnabledFor(logging.DEBUG):
+            source = flight.upload.source
+            fields = {"correlation": source.correlation_id, "radio": source.radio}
+            answer = {"answer": _word(recorded.answer), "duplicate": recorded.duplicate}
+            log.debug("recorded", extra=fields | answer)
         if not flight.future.done():
             flight.future.set_result(recorded)
 
