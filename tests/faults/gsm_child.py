@@ -77,9 +77,10 @@ async def main() -> None:
             number, text = message
             await driver.transmit(TxRequest(payload=text.encode(), reply_to=number, timeout_s=20))
         listening = asyncio.create_task(listen(driver, log, held))
-        parts = Path(directory) / "spool" / "parts"
-        while len(held) < int(stop_after) or any(parts.iterdir()) or not swept_clean(driver):
-            await asyncio.sleep(0.05)
+        while len(held) < int(stop_after) or not swept_clean(driver):
+            await asyncio.wait((listening,), timeout=0.05)
+            if listening.done():
+                listening.result()
         listening.cancel()
 
 
@@ -98,9 +99,12 @@ async def listen(driver: GsmDriver, log: Path, held: set[str]) -> None:
 
 
 def swept_clean(driver: GsmDriver) -> bool:
-    """What is settled is deleted before we go: the last sweep found nothing."""
+    """What is settled is deleted before we go, and the last sweep found nothing."""
     gauges = driver.stats().gauges
-    return gauges.get("storage_used_percent_sm") == gauges.get("storage_used_percent_me") == 0
+    return (
+        not driver._inbox._outstanding
+        and gauges.get("storage_used_percent_sm") == gauges.get("storage_used_percent_me") == 0
+    )
 
 
 if __name__ == "__main__":

