@@ -31,6 +31,10 @@ BUILT_IN: Mapping[str, str] = {
 }
 
 
+EXTRAS: Mapping[str, str] = {"ble": "ble", "lora_sx1301": "pi"}
+"""Of the built-in drivers that need more than the gateway itself: what installs it."""
+
+
 class DriverFactory(Protocol):
     """A driver class, as the registry hands it out."""
 
@@ -58,8 +62,8 @@ def load_driver(name: str) -> DriverFactory:
         module = importlib.import_module(module_name)
         factory: DriverFactory = getattr(module, class_name)
     except (ImportError, AttributeError) as error:
-        raise DriverConfigError(
-            f"driver {name!r} cannot be loaded: {error}",
-            fix="install the extra it needs (see docs/dependencies.md) or correct its entry point",
-        ) from error
+        fix = "correct its entry point, or install what it needs"
+        if name in EXTRAS:
+            fix = f"install the extra it needs: pip install 'offgrid-gateway[{EXTRAS[name]}]'"
+        raise DriverConfigError(f"driver {name!r} cannot be loaded: {error}", fix=fix) from error
     return factory

@@ -66,13 +66,13 @@ def check_address(address: str) -> None:
     scheme, _, place = address.partition(":")
     if scheme not in SCHEMES or not place:
         raise DriverConfigError(
-            f"Bluetooth controller {address!r} is not known",
+            f"controller {address!r} is not known to Bluetooth",
             fix="use serial:PATH,1000000,rtscts, usb:VENDOR:PRODUCT, usb:PORT, hci-socket:ADDRESS, "
             "tcp-client:HOST:PORT or unix:PATH",
         )
     if scheme == "serial" and not place.startswith("/dev/pts/") and "rtscts" not in place.split(","):
         raise DriverConfigError(
-            f"{address} has no flow control, and HCI over a UART loses bytes without",
+            f"controller {address} has no flow control, and HCI over a UART loses bytes without",
             fix=f"wire RTS and CTS and write {address},rtscts",
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.config.fields import Section
 from gateway.config.load import CONCENTRATOR, RadioSetup, concentrator_settings, gps_setup, load, radio_setups
 from gateway.config.model import (
+    Ble,
     Config,
     DeviceLimits,
     Gateway,
@@ -27,6 +28,7 @@ from gateway.config.model import (
 
 __all__ = [
     "CONCENTRATOR",
+    "Ble",
     "Config",
     "DeviceLimits",
     "Gateway",

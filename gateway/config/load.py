@@ -20,6 +20,7 @@ from gateway.errors import ConfigError, Problem
 
 CONCENTRATOR = "lora_sx1301"
 BLUETOOTH = "ble"
+GPS: Location = ("gps",)
 PLANS: Mapping[int, str] = {868: "EU868", 915: "US915"}
 
 
@@ -75,7 +76,7 @@ def gps_setup(config: Config) -> RadioSetup | None:
     gps = config.gps
     if gps is None:
         return None
-    return RadioSetup("gps", gps.driver, {"address": gps.address, "baud": gps.baud}, ("gps",))
+    return RadioSetup("gps", gps.driver, {"address": gps.address, "baud": gps.baud}, GPS)
 
 
 def concentrator_settings(config: Config) -> Mapping[str, Any]:
@@ -136,13 +137,14 @@ def _driver_problems(config: Config, source: Source, clock: Clock) -> list[Probl
         try:
             factory(setup.name, setup.settings, clock=clock)
         except DriverConfigError as error:
-            found.append(source.problem(_blamed(error, source, setup.location), str(error)))
+            found.append(source.problem(_blamed(error, source, setup), str(error)))
     return found
 
 
-def _blamed(error: DriverConfigError, source: Source, section: Location) -> Location:
-    """The setting that the driver's message speaks of first, if the file has it; else where its options are."""
-    options = (*section, "options")
-    places = [(*where, word) for word in re.findall(r"\w+", str(error)) for where in (options, section)]
-    where = options if source.seen(options) != "nothing" else section
-    return next((place for place in places if source.seen(place) != "nothing"), where)
+def _blamed(error: DriverConfigError, source: Source, setup: RadioSetup) -> Location:
+    """The setting that the message speaks of first, if the file has it; else where the options are."""
+    section = setup.location
+    options = section if section == GPS else (*section, "options")
+    words = re.findall(r"\w+", str(error))
+    places = [(*where, word) for word in words if word != "driver" for where in (options, section)]
+    return next((place for place in places if source.seen(place) != "nothing"), options)

@@ -147,6 +147,15 @@ class Gps(Section):
     driver: DriverName = "gps"
 
 
+class Ble(Section):
+    """Phones by Bluetooth. ``controller``: where it is, see :mod:`drivers.transport.hci`; ``options``: the
+    driver's own. The name it advertises, ``OFFGRID_<id>``, follows from ``gateway.id``."""
+
+    controller: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    driver: DriverName = "ble"
+    options: Options
+
+
 class Security(Section):
     """The gateway's Ed25519 key and its certificate, PEM."""
 
@@ -261,6 +270,7 @@ class Config(Section):
     limits: Limits = Limits()
     sync: Sync = Sync()
     gps: Gps | None = None
+    ble: Ble | None = None
     radios: Radios
     runtime_dir: FilePath = Path("/run/offgrid")
 
@@ -290,7 +300,7 @@ class Config(Section):
     @field_validator("radios")
     @classmethod
     def _no_two_radios_share_a_name(cls, radios: Mapping[str, Radio]) -> Mapping[str, Radio]:
-        taken = sorted({"lora", "http", "gps"} & radios.keys())
+        taken = sorted({"lora", "http", "gps", "ble"} & radios.keys())
         if taken:
             raise ValueError(f"the names of the built-in radios are taken: {', '.join(taken)}")
         return radios

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from gateway.config import Config, Radio, Section, load, radio_setups
 from gateway.core.pin import CoordinatorKey
 from gateway.errors import ConfigError
+from gateway.systemclock import SystemClock
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "tests/fixtures/guide-config.yml"
@@ -250,6 +251,28 @@ def test_every_radio_is_handed_out_with_its_drivers_own_settings(tmp_path: Path)
     assert (hill.name, hill.driver, hill.settings, hill.path) == ("hill", "acme", {"pin": 2}, "radios.hill")
 
 
+def test_a_bluetooth_radio_is_named_after_the_gateway_and_absent_without_its_section(tmp_path: Path) -> None:
+    assert radio_setups(loaded(tmp_path, SMALL + "ble: null\n")) == ()
+    text = SMALL + "ble: {controller: 'usb:0', options: {max_links: 3}}\n"
+    [ble] = radio_setups(loaded(tmp_path, text + "radios: {}\n"))
+
+    assert (ble.name, ble.driver, ble.path) == ("ble", "ble", "ble")
+    assert ble.settings == {"id": "gw_1", "controller": "usb:0", "max_links": 3}
+    more = "radios: {far: {driver: ble, options: {controller: 'usb:1'}}}\n"
+    far = radio_setups(loaded(tmp_path, text + more))[1]
+    assert far.settings == {"id": "gw_1", "controller": "usb:1"}
+
+
+def test_the_drivers_own_settings_are_judged_where_they_stand(tmp_path: Path) -> None:
+    path = tmp_path / "c.yml"
+    path.write_text(SMALL + "ble:\n  controller: serial:/dev/ttyACM0\n  options: {max_links: 99}\n")
+    with pytest.raises(ConfigError) as caught:
+        load(path, clock=SystemClock())
+    [problem] = caught.value.problems
+    assert (problem.line, problem.path) == (4, "ble.controller")
+    assert "write serial:/dev/ttyACM0,rtscts" in problem.message
+
+
 def test_a_file_that_cannot_be_read_is_one_problem(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         load(tmp_path / "absent.yml")
@@ -281,18 +304,25 @@ def sections(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tup
             yield (*path, name), field.get_default(call_default_factory=True)
 
 
-def uncommented(section: str) -> str:
-    """The example with the section that stands there in comments, in place of its null or empty default."""
-    text = EXAMPLE.read_text()
+def uncommented(section: str, text: str) -> str:
+    """``text`` with the section that stands there in comments, in place of its null or empty default."""
     block = re.search(rf"^#   {section}:\n(#     .*\n)+", text, re.MULTILINE)
     assert block is not None
     written = re.sub("^#   ", "", block[0], flags=re.MULTILINE)
     return re.sub(rf"^{section}: (null|{{}})\n", "", text.replace(block[0], written), flags=re.MULTILINE)
 
 
+def full_example() -> str:
+    """The example with every section of one piece of hardware written out."""
+    text = EXAMPLE.read_text()
+    for section in ("gps", "ble"):
+        text = uncommented(section, text)
+    return text
+
+
 def example_lines() -> dict[tuple[str, ...], str]:
     """Path of each setting in the example → the line it stands on."""
-    text = uncommented("gps")
+    text = full_example()
     lines, found = text.splitlines(), {}
 
     def walk(node: yaml.MappingNode, path: tuple[str, ...]) -> None:
@@ -323,7 +353,7 @@ def test_the_example_file_documents_every_setting_and_nothing_else() -> None:
 
 def test_every_value_in_the_example_file_is_its_default_or_marked_as_an_example(tmp_path: Path) -> None:
     path = tmp_path / "full.yml"
-    path.write_text(uncommented("gps"))
+    path.write_text(full_example())
     config, lines = load(path), example_lines()
     for path, default in sections(Config):
         marked = re.search(r"#.*\bexample\b", lines[path]) is not None
@@ -339,7 +369,7 @@ def test_every_setting_of_the_example_file_has_a_comment_above_or_beside_it() ->
 
 
 def test_the_example_files_commented_radio_is_one_that_loads(tmp_path: Path) -> None:
-    config = loaded(tmp_path, uncommented("radios"))
+    config = loaded(tmp_path, uncommented("radios", EXAMPLE.read_text()))
 
     [radio] = config.radios.values()
     assert radio.model_fields_set == set(Radio.model_fields)
