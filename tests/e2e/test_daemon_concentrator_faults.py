@@ -1,4 +1,4 @@
-"""Each fault of a concentrator through the whole daemon: named in /status and log, mended, nobody else notices."""
+"""Each fault of a concentrator through the daemon: named in /status and log, mended; nobody else notices."""
 
 from __future__ import annotations
 
