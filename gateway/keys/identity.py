@@ -12,6 +12,7 @@ import stat
 from base64 import b64decode, b64encode
 from pathlib import Path
 
+from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
 from nacl.signing import SigningKey
 
 from gateway.errors import KeyFileError
@@ -21,23 +22,23 @@ _MAX_BYTES = 16 * 1024
 # RFC 8410 section 7: version 0, algorithm 1.3.101.112, an octet string in an octet string; the seed follows.
 _PKCS8_ED25519 = bytes.fromhex("302e020100300506032b657004220420")
 _SEED_BYTES = 32
+_SIGNATURE_BYTES = 64
 _BEGIN, _END = "-----BEGIN PRIVATE KEY-----".split(), "-----END PRIVATE KEY-----".split()
 
 
 class Identity:
     """Who this gateway is: ``public_key`` (32 bytes), and signatures by the key that belongs to it."""
 
-    __slots__ = ("_key", "certificate_path", "private_key_path", "public_key")
+    __slots__ = ("_secret", "certificate_path", "private_key_path", "public_key")
 
     def __init__(self, seed: bytes, private_key_path: Path, certificate_path: Path) -> None:
-        self._key = SigningKey(seed)
-        self.public_key = bytes(self._key.verify_key)
+        self.public_key, self._secret = crypto_sign_seed_keypair(seed)
         self.private_key_path = private_key_path
         self.certificate_path = certificate_path
 
     def sign(self, message: bytes) -> bytes:
         """Ed25519 (RFC 8032) over ``message``: 64 bytes."""
-        return self._key.sign(message).signature
+        return crypto_sign(message, self._secret)[:_SIGNATURE_BYTES]
 
     @property
     def registration_key_base64(self) -> str:
