@@ -49,7 +49,7 @@ from gateway.core.sync import (
     State,
     TimeTold,
 )
-from gateway.core.sync.messages import MAX_ENTRY_BYTES
+from gateway.core.sync.messages import MAX_ENTRY_BYTES, MAX_HEARD_BYTES, MAX_MESSAGE_BYTES
 from gateway.model import LoggedObject
 from simulators.textbook import notes, signing
 from simulators.textbook.varints import varint
@@ -386,6 +386,7 @@ def test_an_object_that_cannot_be_read_back_halts_instead_of_being_sent(body: by
         (lambda log: ack(log.cosigned(3)), Fault.OUT_OF_TURN),
         (lambda log: message(31, NOW_MS), Fault.OUT_OF_TURN),
         (lambda log: reject("quarantined", "ask"), Fault.REJECTED),
+        (lambda log: message(6, "made up", "x", None), Fault.REJECTED),
         (lambda log: b"", Fault.GARBAGE),
         (lambda log: b"\xff" * 40, Fault.GARBAGE),
         (lambda log: message(99), Fault.GARBAGE),
@@ -393,6 +394,7 @@ def test_an_object_that_cannot_be_read_back_halts_instead_of_being_sent(body: by
         (lambda log: message(3, 2**60, None, 0, bytes(64)), Fault.GARBAGE),
         (lambda log: b"\x84\x18\x03\x00\xf6\x00", Fault.GARBAGE),
         (lambda log: bytes(5 << 20), Fault.GARBAGE),
+        (lambda log: message(6, "busy", "x", bytes(33 << 10)), Fault.GARBAGE),
         (lambda log: b"\x81" * 5000, Fault.GARBAGE),
         (lambda log: message(30, {"health": 1}), Fault.OUT_OF_TURN),
     ],
@@ -406,6 +408,22 @@ def test_a_lie_in_the_opening_ends_the_session_with_its_word(
     session = log.session()
     log.hear(session, challenge())
     assert fault(log.hear(session, lie(log))) is expected
+
+
+@pytest.mark.parametrize(("said", "told"), [("busy", "busy"), ("made up", None)])
+def test_only_words_of_the_protocol_are_told_on(said: str, told: str | None) -> None:
+    """Else whoever is on the line would fill the counters with words of their own."""
+    session = MemoryLog.of(1).session()
+    assert only(Closed, session.receive(message(6, said, "x", None))).code == told
+
+
+def test_the_longest_messages_of_an_honest_coordinator_are_read_and_nothing_longer_is_looked_at() -> None:
+    note, bits = bytes(8 << 10), bytes(MAX_MESSAGE_BYTES // 32 // 8)
+    for honest in (message(5, note, note, 3, bytes(32)), message(11, 2**52, bits), message(15, 2**52, bits)):
+        assert len(honest) <= MAX_HEARD_BYTES
+    session = MemoryLog.of(1).session()
+    closed = only(Closed, session.receive(message(*range(24), bytes(MAX_HEARD_BYTES))))
+    assert "are read" in closed.detail
 
 
 def fork_of(log: MemoryLog, first: int, second: int) -> bytes:

@@ -18,11 +18,11 @@ from gateway.core.sync.events import (
     TimeTold,
 )
 from gateway.core.sync.handshake import Local, Standing
-from gateway.core.sync.messages import MAX_MESSAGE_BYTES
+from gateway.core.sync.messages import MAX_HEARD_BYTES
 from gateway.core.sync.session import Session, State
 
 __all__ = [
-    "MAX_MESSAGE_BYTES",
+    "MAX_HEARD_BYTES",
     "Acked",
     "Closed",
     "Connected",

@@ -84,13 +84,13 @@ class Fault(StrEnum):
     FORK_UNPROVEN = "fork_unproven"  # it says FORK, but both checkpoints are of our own log
     INSATIABLE = "insatiable"  # it asks for the same batch again and again
     CAUGHT_UP = "caught_up"  # no fault: the coordinator reminded us of a checkpoint; open again
-    REJECTED = "rejected"  # REJECT, with its code in the detail
+    REJECTED = "rejected"  # REJECT, of a code that is not ours: whoever is on the line can make up words
     TOO_LARGE = "too_large"  # an entry that does not fit a message
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """``code`` is REJECT's, where the coordinator gave one."""
+    """``code`` is REJECT's, where it is one of the protocol's."""
 
     fault: Fault
     detail: str

@@ -70,7 +70,9 @@ class Handshake:
 
     def require_rejected(self, code: str, text: str, signature: bytes | None) -> None:
         """Raises :class:`Breach` unless the pinned key signed this REJECT of this very HELLO."""
-        self._require(signature or b"", code, text)
+        if signature is None:
+            raise Breach(Fault.BAD_SIGNATURE, f"REJECT {code} without a signature")
+        self._require(signature, code, text)
 
     def _require(self, signature: bytes, *said: object) -> None:
         local = self.local

@@ -14,6 +14,9 @@ from gateway.core import cbor
 from gateway.core.cbor import CborError, as_array, as_bytes, as_text, as_uint
 
 MAX_MESSAGE_BYTES = 4 << 20
+MAX_HEARD_BYTES = 32 << 10
+"""What a coordinator says is shorter: a FORK of two notes, the bitmap of a batch. Whoever is on the line
+speaks before anything is proved, and 4 MiB of hostile CBOR keep the event loop busy for seconds."""
 MAX_BATCH_ENTRIES = 256
 MAX_BATCH_BYTES = 1 << 20
 MAX_FETCH = 256
@@ -159,6 +162,9 @@ class Reject(Message):
     """``signature`` is there after a HELLO that verified; a code of ``PROVEN`` counts for nothing without."""
 
     TYPE: ClassVar[int] = 6
+    CODES: ClassVar[frozenset[str]] = frozenset(
+        {"not_registered", "bad_signature", "replaced", "clone", "quarantined", "busy", "protocol"}
+    )
     PROVEN: ClassVar[frozenset[str]] = frozenset({"clone", "quarantined"})
     code: str = _text(32)
     text: str = _text()

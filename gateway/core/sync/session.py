@@ -98,7 +98,7 @@ class Session:
         if data == self._heard:
             return []
         self._heard = data
-        return self._guarded(lambda: self._dispatch(wire.parse(data)))
+        return self._guarded(lambda: self._dispatch(_read(data)))
 
     def garbage(self, seen: str) -> list[Event]:
         """What came was no binary message of a legal size."""
@@ -236,7 +236,8 @@ class Session:
             self._handshake.require_rejected(message.code, message.text, message.signature)
         if message.code == "clone":
             return self._halt(halting.clone(message.text))
-        self._close(Fault.REJECTED, message.text, message.code)
+        known = message.code in message.CODES
+        self._close(Fault.REJECTED, message.text, message.code if known else None)
 
     # Batches.
 
@@ -320,6 +321,12 @@ class Session:
     def _halt(self, halted: Halted) -> None:
         self.state = State.OVER
         self._events.append(halted)
+
+
+def _read(data: bytes) -> wire.Message:
+    if len(data) > wire.MAX_HEARD_BYTES:
+        raise CborError(f"a message of {len(data)} bytes, at most {wire.MAX_HEARD_BYTES} are read")
+    return wire.parse(data)
 
 
 _TRANSITIONS: Mapping[tuple[State, type[wire.Message]], Callable[[Session, Any], None]] = {

@@ -18,7 +18,7 @@ from websockets.typing import Subprotocol
 
 from gateway.clock import Clock
 from gateway.core.backoff import MAX_DELAY_S, Backoff
-from gateway.core.sync import MAX_MESSAGE_BYTES, Local, Session, Standing
+from gateway.core.sync import MAX_HEARD_BYTES, Local, Session, Standing
 from gateway.core.sync.checkpoints import cosigned_at_ms
 from gateway.core.timekeeper import Timekeeper
 from gateway.core.vitals import LinkVitals
@@ -183,7 +183,7 @@ class _Opened:
             ssl=self._settings.tls,
             subprotocols=[SUBPROTOCOL],
             compression=None,
-            max_size=MAX_MESSAGE_BYTES,
+            max_size=MAX_HEARD_BYTES,
             max_queue=4,
             open_timeout=self._settings.open_timeout_s,
             close_timeout=_CLOSE_TIMEOUT_S,
