@@ -28,6 +28,8 @@ MAX_CONNECTIONS = 8
 """More are closed at once: technicians are few, and a script in a loop must not starve the daemon."""
 REQUEST_S = 10.0
 """Seconds until the whole request must be there."""
+LEAVE_S = 1.0
+"""Seconds that a command which runs is given when the socket closes; the daemon has 4.5 to leave in all."""
 
 Command = Callable[[Mapping[str, Any]], Awaitable[object]]
 
@@ -37,30 +39,54 @@ async def serve(path: Path, commands: Mapping[str, Command]) -> None:
 
     Raises NeedsPerson where the socket cannot be made, and the FatalError that a command ended with.
     """
-    open_connections = 0
-    broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    server = _Server(commands)
+    listener = await asyncio.start_unix_server(server.connected, sock=_bound(path), limit=MAX_REQUEST)
+    try:
+        await server.broken
+    finally:
+        listener.close()
+        path.unlink(missing_ok=True)  # noqa: ASYNC240 - a directory in memory
+        await server.drain()
 
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal open_connections
+
+class _Server:
+    """All connections; ``broken`` has the FatalError that a command ended with."""
+
+    def __init__(self, commands: Mapping[str, Command]) -> None:
+        self._commands = commands
+        self._working: dict[asyncio.Task[None], bool] = {}  # each connection's, and whether its command runs
+        self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """What asyncio runs, as a task, for each connection."""
+        task = asyncio.current_task()
+        if task is None or len(self._working) >= MAX_CONNECTIONS:
+            writer.close()
+            return
+        self._working[task] = False
         try:
-            open_connections += 1
-            if open_connections <= MAX_CONNECTIONS:
-                await _converse(reader, writer, commands)
+            line = await _request(reader)
+            self._working[task] = True
+            await _reply(writer, await _answer(line, self._commands))
         except FatalError as error:
-            if not broken.done():
-                broken.set_exception(error)
+            if not self.broken.done():
+                self.broken.set_exception(error)
         except (OSError, TimeoutError) as error:  # the other end left; that is its own affair
             log.debug("control connection lost", extra={"reason": str(error)})
         finally:
-            open_connections -= 1
+            del self._working[task]
             writer.close()
 
-    server = await asyncio.start_unix_server(connected, sock=_bound(path), limit=MAX_REQUEST)
-    try:
-        async with server:
-            await broken
-    finally:
-        path.unlink(missing_ok=True)  # noqa: ASYNC240 - a directory in memory
+    async def drain(self) -> None:
+        """End those that have not asked yet; what is being answered gets its time."""
+        for task, works in self._working.items():
+            if not works:
+                task.cancel()
+        if self._working:
+            _, late = await asyncio.wait(set(self._working), timeout=LEAVE_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
 
 def _bound(path: Path) -> socket.socket:
@@ -85,15 +111,15 @@ def _bound(path: Path) -> socket.socket:
     return sock
 
 
-async def _converse(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, commands: Mapping[str, Command]
-) -> None:
+async def _request(reader: asyncio.StreamReader) -> bytes:
     async with asyncio.timeout(REQUEST_S):
         try:
-            line = await reader.readline()
+            return await reader.readline()
         except ValueError:  # longer than MAX_REQUEST
-            line = b""
-    answer = await _answer(line, commands)
+            return b""
+
+
+async def _reply(writer: asyncio.StreamWriter, answer: Mapping[str, object]) -> None:
     writer.write(json.dumps(answer).encode() + b"\n")
     async with asyncio.timeout(REQUEST_S):
         await writer.drain()

@@ -141,3 +141,55 @@ async def test_a_directory_that_cannot_be_made_waits_for_a_person(tmp_path: Path
     (tmp_path / "file").write_text("")
     with pytest.raises(NeedsPerson, match="runtime_dir"):
         await control.serve(tmp_path / "file" / "control.sock", COMMANDS)
+
+
+async def test_a_visitor_who_has_not_asked_yet_keeps_nobody_from_leaving(tmp_path: Path) -> None:
+    async with serving(tmp_path) as path:
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        writer.write(b'{"command": ')
+        await ask(path, b'{"command": "echo"}\n')  # by then the visitor before was let in
+    async with asyncio.timeout(control.REQUEST_S / 2):
+        assert await reader.read() == b""
+    writer.close()
+
+
+async def test_a_command_that_closes_its_own_socket_is_still_answered(tmp_path: Path) -> None:
+    path, served = tmp_path / "control.sock", asyncio.Event()
+
+    async def leave(arguments: Mapping[str, Any]) -> object:
+        task.cancel()
+        await served.wait()
+        return "left"
+
+    task = asyncio.create_task(control.serve(path, {"leave": leave}))
+    while not path.exists():
+        await asyncio.sleep(0)
+    asking = asyncio.create_task(ask(path, b'{"command": "leave"}\n'))
+    while path.exists():
+        await asyncio.sleep(0)
+    served.set()
+    assert (await asking)["result"] == "left"
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_command_without_end_is_ended_when_the_socket_closes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "LEAVE_S", 0.01)
+    path, begun = tmp_path / "control.sock", asyncio.Event()
+
+    async def ponder(arguments: Mapping[str, Any]) -> object:
+        begun.set()
+        return await asyncio.get_running_loop().create_future()
+
+    task = asyncio.create_task(control.serve(path, {"ponder": ponder}))
+    while not path.exists():
+        await asyncio.sleep(0)
+    reader, writer = await asyncio.open_unix_connection(str(path))
+    writer.write(b'{"command": "ponder"}\n')
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await reader.read() == b""
+    writer.close()
