@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 import ssl
+import threading
 import time
 from collections.abc import AsyncIterator
 from hashlib import sha256
@@ -80,6 +81,7 @@ class Rig:
         self.store = store
         self.coordinator = coordinator
         self.latencies: list[float] = []
+        self.signed_on: set[threading.Thread] = set()
         self._changed = asyncio.Event()
         self.status: dict[str, object] = {"health": 100, "reasons": [], "version": "1.2.3"}
         self.link: SyncLink
@@ -104,7 +106,7 @@ class Rig:
             Local(
                 gateway_id=GATEWAY_ID,
                 key=bytes(KEY.verify_key),
-                sign=lambda message: KEY.sign(message).signature,
+                sign=self._sign,
                 coordinator=CoordinatorKey.parse(self.coordinator.vkey),
                 instance=instance,
                 version="1.2.3",
@@ -118,6 +120,10 @@ class Rig:
             rng=random.Random(1),
         )
         return self.link
+
+    def _sign(self, message: bytes) -> bytes:
+        self.signed_on.add(threading.current_thread())
+        return KEY.sign(message).signature
 
     async def acked(self, size: int) -> Head:
         """The head, once the coordinator has acked so many."""

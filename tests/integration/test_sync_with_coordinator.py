@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -48,6 +49,14 @@ async def test_what_is_appended_is_acked_under_the_same_root(rig: Rig) -> None:
     assert vitals.attempts == 1
     assert vitals.last_ack_latency_s is not None
     assert vitals.rx_bytes > 0 < vitals.tx_bytes
+
+
+async def test_what_the_session_makes_of_a_batch_is_made_beside_the_loop(rig: Rig) -> None:
+    await rig.append(0, 5)
+    async with running(rig.make_link()):
+        await rig.acked(5)
+    assert rig.signed_on  # a COMMIT is packed and signed in one step
+    assert threading.current_thread() not in rig.signed_on
 
 
 async def test_a_backlog_goes_in_batches_of_the_configured_size(rig: Rig) -> None:

@@ -1,7 +1,9 @@
 """One WebSocket from its opening to its end: carries the session's messages, answers its wants.
 
 Four tasks bring what happens (a message, growth of the log, a heartbeat that is due, the watch) to one inbox;
-one task gives it to the session, in order, and does what the session answers before it takes the next.
+one task gives it to the session, in order, and does what the session answers before it takes the next. What
+the session makes of messages and batches it makes on a thread: hashing and compressing a full batch takes a
+tenth of a second on a Pi, in which the radios would wait.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import logging
 import ssl
 from base64 import b64encode
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -46,7 +48,7 @@ from gateway.store import Store
 
 log = logging.getLogger(__name__)
 
-Step = Callable[[], list[Event]]
+Step = Callable[[], Awaitable[list[Event]]]
 
 # When it is full the reader waits, and so in the end does the coordinator's TCP.
 _INBOX = 8
@@ -116,10 +118,10 @@ class Conversation:
 
     def _heard(self, data: str | bytes) -> Step:
         if isinstance(data, str):
-            return partial(self._session.garbage, "a text message")
-        return partial(self._session.receive, data)
+            return partial(asyncio.to_thread, self._session.garbage, "a text message")
+        return partial(asyncio.to_thread, self._session.receive, data)
 
-    def _ended(self, closed: ConnectionClosed) -> list[Event]:
+    async def _ended(self, closed: ConnectionClosed) -> list[Event]:
         if closed.sent is not None and closed.sent.code in _OUR_REFUSAL and not closed.rcvd_then_sent:
             return self._session.garbage(closed.sent.reason or f"WebSocket error {closed.sent.code}")
         raise LinkFault("lost", str(closed))
@@ -130,7 +132,7 @@ class Conversation:
             await self._around.store.grown(self._size)
             await self._around.clock.sleep(self._around.gather_s)
             self._size = (await self._around.store.head()).size
-            await self._inbox.put(partial(self._session.grew, self._size))
+            await self._inbox.put(partial(asyncio.to_thread, self._session.grew, self._size))
 
     async def _beat(self) -> None:
         await self._open.wait()
@@ -142,7 +144,7 @@ class Conversation:
             rest_s = max(0.0, self._around.heartbeat_s - _HEARTBEAT_GAP_S)
             await first_of(stir.wait(), self._around.clock.sleep(rest_s))
 
-    def _heartbeat(self) -> list[Event]:
+    async def _heartbeat(self) -> list[Event]:
         now = self._around.timekeeper.now()
         self._asked_s = self._now()
         return self._session.heartbeat(
@@ -188,7 +190,7 @@ class Conversation:
     async def _converse(self) -> None:
         while True:
             step = await self._inbox.get()
-            await self._perform(step())
+            await self._perform(await step())
 
     async def _perform(self, events: Iterable[Event]) -> None:
         """Everything the session wants, its answers to the answers included, in order."""
@@ -203,7 +205,8 @@ class Conversation:
                 case ReadBatch(start, max_entries, max_bytes):
                     batch = await store.read_batch(start, max_entries, max_bytes)
                     self._figures.offered(batch.end, self._now())
-                    queue.extend(session.batch(batch, await store.root_at(batch.end)))
+                    root = await store.root_at(batch.end)
+                    queue.extend(await asyncio.to_thread(session.batch, batch, root))
                 case ReadRoots(sizes):
                     queue.extend(session.roots(await self._roots(sizes)))
                 case ReadBodies(request, hashes):
