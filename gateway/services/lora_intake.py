@@ -83,6 +83,8 @@ class LoraIntake:
                 crier = tasks.create_task(self._give_notice(tasks), name=f"{self.name}-notice")
                 async for frame in self._radio.frames():
                     await self._take(frame, tasks)
+                    # A forged fragment may cost 2 ms, and a thousand frames may wait: others have their turn.
+                    await asyncio.sleep(0)
                 keeper.cancel()
                 crier.cancel()
         except ExceptionGroup as group:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Protocol
 
@@ -24,7 +24,8 @@ from gateway.core.message.downlink import (
     encode_downlink,
 )
 from gateway.core.message.uplink import Hello, StatusQuery, decode_uplink
-from gateway.core.message.wallet_json import decode_snapshot, decode_transactions
+from gateway.core.message.wallet_json import decode_snapshot, decode_transactions, decode_upload
+from gateway.core.owed import Owed
 from gateway.core.receipt import promise_leaf, promise_text
 from gateway.core.refusal import Refusal, Refused
 from gateway.core.submission import HeldPlace, Upload
@@ -34,8 +35,9 @@ from gateway.store import Store
 
 log = logging.getLogger(__name__)
 
-LARGE = 64 << 10
-"""Bytes from which on a message is decoded beside the loop: 3 MB of JSON take a Pi half a second."""
+LARGE = 16 << 10
+"""Bytes from which on a message is decoded beside the loop: 3 MB of JSON take a Pi half a second, 64 KiB of
+empty arrays a fifth."""
 
 REFUSALS_TOLD_A_MINUTE = 30
 """Refusals that get a line in the log; what comes beyond is counted, and told with the next line."""
@@ -77,7 +79,8 @@ class Signer:
 class Reception:
     """Owned by the event loop. Every refusal is an answer; only a broken store raises, FatalError.
 
-    ``max_bytes`` is asked for each message. ``answered`` is told the radio and the answer's word.
+    ``max_bytes`` is asked for each message. ``answered`` is told the radio and the answer's word. ``owed``
+    learns what was promised to whom, by whichever radio.
     """
 
     def __init__(
@@ -91,7 +94,9 @@ class Reception:
         monotonic: Callable[[], float],
         max_bytes: Callable[[], int],
         answered: Callable[[str, str], None],
+        owed: Owed | None = None,
     ) -> None:
+        self._owed = Owed() if owed is None else owed
         self._recorder = recorder
         self._store = store
         self._admission = admission
@@ -150,6 +155,10 @@ class Reception:
             source, body, lambda body: decode_transactions(body, max_bytes=self._max_bytes())
         )
 
+    async def upload(self, source: Source, body: bytes) -> Answer:
+        """Answer the wallet's JSON with either."""
+        return await self._answer(source, body, lambda body: decode_upload(body, max_bytes=self._max_bytes()))
+
     def refuse(self, source: Source, refused: Refused) -> Answer:
         """The answer to what is refused, counted, and told to the log within bounds."""
         return self._tell(source, Answer(Nack.of(refused)))
@@ -197,12 +206,14 @@ class Reception:
         match message:
             case Hello(key):
                 await self._store.add_candidate(key)
-                return await self.beacon()
+                return replace(await self.beacon(), key=key)
             case StatusQuery(content):
                 return await self.receipt(content)
         self._admission.claimed(message.key, self._monotonic())
         upload = Upload(message=message, source=source, fingerprint=fingerprint)
-        answer = _answer_of(await self._recorder.record(upload))
+        answer = replace(_answer_of(await self._recorder.record(upload)), key=message.key)
+        if isinstance(answer.message, Promise) and len(answer.contents) == 1:
+            self._owed.promised(message.key, answer.contents[0], answer.message.entries[0].index)
         # Loose transactions are charged to nobody: anyone can hand them in under another's key.
         if isinstance(message, SnapshotUpload) and answer.word == "accepted":
             self._admission.verified(message.key, size, self._monotonic())

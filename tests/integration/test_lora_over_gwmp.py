@@ -11,6 +11,7 @@ import pytest
 from lora_rig import HashWallet, listening, lora_rig, receipt_for
 
 from drivers.errors import DriverLost
+from drivers.lora_gwmp.wire import PushData, RxPacket
 from gateway.core.lora.regions import REGIONS
 from gateway.errors import FatalError
 from simulators.lora.ether import Transmission
@@ -173,6 +174,34 @@ async def test_forged_fragments_on_the_air_cost_repetitions_and_not_the_message(
         await hand_over_all(rig, [wallet])
     assert wallet.answers == [receipt_for(honest)]
     assert rig.submitted == [honest]
+
+
+async def test_a_burst_of_frames_leaves_every_other_task_its_turn() -> None:
+    burst = [
+        RxPacket(
+            counter_us=n,
+            frequency_hz=868_100_000,
+            channel=0,
+            crc=1,
+            spreading_factor=7,
+            bandwidth_hz=125_000,
+            coding_rate="4/5",
+            rssi_dbm=-60.0,
+            snr_db=5.0,
+            payload=one_frame(bytes([n])),
+        )
+        for n in range(50)
+    ]
+    async with lora_rig(region=None) as rig:
+        seen = [0]
+        rig.driver.datagram_received(
+            PushData(token=1, eui=bytes(8), packets=burst).to_bytes(), ("127.0.0.1", 9)
+        )
+        while seen[-1] < len(burst):
+            await asyncio.sleep(0)
+            if (count := rig.link.counts["data"]) > seen[-1]:
+                seen.append(count)
+    assert seen == list(range(len(burst) + 1))
 
 
 async def test_a_store_that_fails_for_good_stops_the_service_with_its_own_error() -> None:
