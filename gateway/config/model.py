@@ -202,7 +202,7 @@ class PeerLimits(Section):
 
     messages_per_minute: Messages = 1200
     bytes_per_minute: Bytes = 16 << 20
-    pending_reassemblies: Reassemblies = 64
+    pending_reassemblies: Reassemblies = 192  # most gateways have one concentrator, and it is one peer
 
 
 class DeviceLimits(Section):
