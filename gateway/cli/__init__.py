@@ -31,7 +31,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("gateway.cli.run", "Run the gateway."),
     "status": ("gateway.cli.status", "How the running gateway fares, on one screen."),
     "sync": ("gateway.cli.tell:sync", "Try the coordinator at once."),
-    "test-lora": ("gateway.cli.test_lora", "Test the concentrator, its antenna and the GPS, step by step."),
+    "test-lora": ("gateway.cli.selftest", "Test the concentrator, its antenna and the GPS, step by step."),
 }
 
 

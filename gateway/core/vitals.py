@@ -272,11 +272,12 @@ def _radio(radio: RadioVitals) -> dict[str, object]:
         "link": None if radio.lora is None else dict(radio.lora.counts),
         "dutyUsedSeconds": None if radio.lora is None else dict(radio.lora.duty_used_s),
         "dutyLeftSeconds": None if radio.lora is None else dict(radio.lora.duty_left_s),
-        "channels": [_channel(one) for one in stats.channels],
+        "channels": [channel_document(one) for one in stats.channels],
     }
 
 
-def _channel(figures: ChannelFigures) -> dict[str, object]:
+def channel_document(figures: ChannelFigures) -> dict[str, object]:
+    """One channel at one spreading factor."""
     return {
         "channel": figures.channel,
         "frequencyHz": figures.frequency_hz,

@@ -107,7 +107,7 @@ class AirtimeBook:
         ]
         content = self._content([*self._spent(), *drawn])
         try:
-            await asyncio.to_thread(durable.replace, self._path, content, mode=0o640)
+            await asyncio.to_thread(durable.replace, self._path, content, mode=0o644)
         except OSError as error:
             log.warning("airtime cannot be kept", extra={"path": str(self._path), "reason": str(error)})
             raise AirtimeUnsaved(str(error)) from error
@@ -125,7 +125,7 @@ class AirtimeBook:
         if not self._links:
             return
         try:
-            durable.replace(self._path, self._content(self._spent()), mode=0o640)
+            durable.replace(self._path, self._content(self._spent()), mode=0o644)
         except OSError as error:  # the credit on disk then counts as spent
             log.warning("airtime cannot be kept", extra={"path": str(self._path), "reason": str(error)})
 

@@ -37,6 +37,10 @@ LABELS = {
     "band",
     "status",
     "direction",
+    "channel",
+    "mhz",
+    "spreading_factor",
+    "verdict",
     "le",
 }
 
@@ -107,3 +111,15 @@ def test_health_tells_what_it_lacks_by_code(page: str) -> None:
     seen = samples(page)
     assert seen['gateway_health_deduction_points{reason="link_down"}'] == 5
     assert seen['gateway_health_deduction_points{reason="time_untrusted"}'] == 5
+
+
+def test_each_channel_and_spreading_factor_airtime_and_gps_have_their_figures(page: str) -> None:
+    seen = samples(page)
+    place = '{channel="8",mhz="867.1",radio="lora",spreading_factor="12"}'
+    assert seen[f"gateway_radio_channel_frames_total{place}"] == 3
+    assert seen[f"gateway_radio_channel_crc_errors_total{place}"] == 2
+    assert seen[f"gateway_radio_channel_rssi_dbm{place}"] == -120.5
+    assert seen['gateway_radio_duty_used_seconds{band="P",radio="lora"}'] == 60
+    assert seen['gateway_lora_figure{figure="exchanges",radio="lora"}'] == 4
+    assert seen["gateway_gps_crystal_drift_ppm"] == -1.5
+    assert seen['gateway_gps_pulses_total{verdict="taken"}'] == 9

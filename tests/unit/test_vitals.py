@@ -7,14 +7,17 @@ from dataclasses import replace
 
 import pytest
 
-from drivers.base import DriverStats
+from drivers.base import ChannelFigures, DriverStats
+from gateway.cli.radios import screen as radios_screen
 from gateway.cli.status import duration, screen
 from gateway.core.health import Facts, assess
 from gateway.core.vitals import (
     SILENT_AFTER_S,
+    GpsVitals,
     LinkVitals,
     LoraVitals,
     Part,
+    Position,
     RadioVitals,
     StoreVitals,
     Vitals,
@@ -56,10 +59,30 @@ FIGURES = Figures(
     write_failures_since_opening=0,
 )
 STORE = StoreVitals(head=HEAD, figures=FIGURES, latency_s=0.001, free_disk=1 << 30, disk_floor=1 << 20)
+CHANNEL = ChannelFigures(
+    channel=8,
+    frequency_hz=867_100_000,
+    spreading_factor=12,
+    frames=3,
+    crc_errors=2,
+    rssi_dbm=-120.5,
+    snr_db=-12.25,
+    airtime_us=2_500_000,
+)
 RADIO = RadioVitals(
     works=True,
-    stats=DriverStats(frames={"ok": 3}, gauges={"forwarders": 1}),
-    lora=LoraVitals(counts={"sent": 2, "airtime_us": 5}, duty_left_s={"P": 300.0}),
+    stats=DriverStats(frames={"ok": 3}, gauges={"forwarders": 1}, channels=(CHANNEL,)),
+    lora=LoraVitals(
+        counts={"sent": 2, "airtime_us": 5},
+        duty_left_s={"P": 300.0},
+        duty_used_s={"P": 60.0},
+        gauges={"exchanges": 4.0, "airtime_us.eui-of-a-forwarder.P": 5.0},
+    ),
+)
+GPS = GpsVitals(
+    fixed=True,
+    position=Position(latitude_deg=1.0, longitude_deg=2.0, altitude_m=None, from_configured_m=12.0),
+    stats=DriverStats(gauges={"satellites": 7.0, "crystal_drift_ppm": -1.5, "pulses_taken": 9.0}),
 )
 VITALS = Vitals(
     gateway_id="gw",
@@ -71,6 +94,7 @@ VITALS = Vitals(
     link=LinkVitals(down_s=12, last_fault="unreachable: no route", faults={"unreachable": 3}),
     radios={"lora": RADIO},
     health=assess(Facts(radios={"lora": True}, link_down_s=12, time_trusted=False)),
+    gps=GPS,
 )
 
 
@@ -135,3 +159,16 @@ def test_status_is_json_and_fits_a_screen_with_every_deduction_on_it() -> None:
 )
 def test_a_duration_stands_in_its_two_largest_units(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+def test_radios_are_shown_by_channel_and_spreading_factor_with_airtime_used_and_left() -> None:
+    document = json.loads(json.dumps(status_document(VITALS)))
+    assert list(radios_screen(document)) == [
+        "lora  works for 5 s",
+        "  heard  ok 3",
+        "  sent   nothing yet",
+        "  channel      MHz  SF   frames  bad CRC  RSSI dBm  SNR dB  airtime",
+        "        8  867.100   12       3        2    -120.5   -12.2    2.5 s",
+        "  airtime in the hour, sub-band P: 60.0 s used, 300.0 s left",
+        "gps  fixed at 1.0, 2.0, 12 m from where the configuration says; drift -1.50 ppm",
+    ]
