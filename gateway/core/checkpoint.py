@@ -1,4 +1,4 @@
-"""C2SP tlog-checkpoint: the signed tree head of a log, and cosignatures over it.
+"""C2SP tlog-checkpoint: the signed tree head of a log.
 
 <origin>
 <tree size, decimal>
@@ -20,11 +20,8 @@ from gateway.core.note import (
     Sign,
     Verified,
     VerifierKey,
-    check_signature,
-    cosign_text,
     decode_base64,
     is_clean,
-    parse_note,
     sign_text,
     verify_note,
 )
@@ -70,47 +67,21 @@ def parse_checkpoint(text: str) -> Checkpoint:
 
 
 def open_checkpoint(
-    raw: bytes, keys: Iterable[VerifierKey], origin: str
-) -> tuple[Checkpoint, Note, tuple[Verified, ...]]:
-    """Parse and verify in one step, for checkpoints from outside: what it states, the note, who signed it.
+    note: Note, keys: Iterable[VerifierKey], origin: str
+) -> tuple[Checkpoint, tuple[Verified, ...]]:
+    """What a note from outside states, and who signed it.
 
     Every signature by one of ``keys`` is right and there is at least one; *which* of them must be there is
     the caller's to ask. Raises NoteInvalid, also when the checkpoint is of another log than ``origin``.
     """
-    note = parse_note(raw)
     verified = verify_note(note, keys)
     checkpoint = parse_checkpoint(note.text)
     if checkpoint.origin != origin:
         raise NoteInvalid(f"a checkpoint of {checkpoint.origin[:64]!r}, expected {origin!r}")
-    return checkpoint, note, verified
+    return checkpoint, verified
 
 
 def sign_checkpoint(checkpoint: Checkpoint, key: VerifierKey, sign: Sign) -> Note:
     """The log's own note. ``key`` is of type 0x01; ``sign`` holds its private half."""
     text = checkpoint.to_text()
     return Note(text, (sign_text(text, key, sign),))
-
-
-def cosign(note: Note, key: VerifierKey, sign: Sign, unix_time: int) -> Note:
-    """The note with a cosignature/v1 added. ``key`` is of type 0x04; ``unix_time`` in seconds.
-
-    Whoever calls this has checked that the tree extends every tree it cosigned before.
-    """
-    parse_checkpoint(note.text)
-    return note.with_signature(cosign_text(note.text, key, sign, unix_time))
-
-
-def verify_cosignature(note: Note, key: VerifierKey) -> int:
-    """When ``key`` (type 0x04) last cosigned this note, in Unix seconds.
-
-    Raises NoteInvalid when it did not, or when any of its lines is wrong.
-    """
-    times = [
-        check_signature(note.text, signature, key)
-        for signature in note.signatures
-        if (signature.name, signature.key_id) == (key.name, key.key_id)
-    ]
-    latest = max((time for time in times if time is not None), default=None)
-    if latest is None:
-        raise NoteInvalid(f"not cosigned by {key.name!r}")
-    return latest

@@ -9,7 +9,6 @@ from gateway.core import cbor, merkle
 from gateway.model import EntryKind
 
 VERSION = 1
-MAX_RADIO_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)

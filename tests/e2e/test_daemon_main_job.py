@@ -14,7 +14,7 @@ from nacl.signing import VerifyKey
 from gateway.core import cbor
 from gateway.core.checkpoint import open_checkpoint
 from gateway.core.message.downlink import Down
-from gateway.core.note import VerifierKey
+from gateway.core.note import VerifierKey, parse_note
 from gateway.core.pin import CoordinatorKey
 from simulators.textbook.merkle import leaf_hash, root_of
 
@@ -54,7 +54,7 @@ async def test_an_upload_is_promised_cosigned_and_proven_to_its_wallet(tmp_path:
             VerifierKey(ORIGIN, here.public_key),
             CoordinatorKey.parse(here.coordinator.vkey).verifier("unused"),
         ]
-        checkpoint, _, signed = open_checkpoint(receipt["checkpoint"].encode(), keys, ORIGIN)
+        checkpoint, signed = open_checkpoint(parse_note(receipt["checkpoint"].encode()), keys, ORIGIN)
         assert len(signed) == 2
         assert (checkpoint.size, checkpoint.root.hex()) == (1, held["root"])
         assert checkpoint.root == leaf_hash(b64decode(receipt["entry"]))  # a log of one leaf

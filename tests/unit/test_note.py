@@ -18,7 +18,6 @@ from gateway.core.note import (
     SignatureType,
     VerifierKey,
     check_signature,
-    cosign_text,
     parse_note,
     sign_text,
     verify_note,
@@ -37,7 +36,15 @@ def key_pair(
 LOG, log_sign = key_pair(1, "offgrid/gw-1/0")
 WITNESS, witness_sign = key_pair(2, "coordinator.example/w1", SignatureType.COSIGNATURE_V1)
 OTHER, other_sign = key_pair(3, "other.example")
-NOTE = Note(TEXT, (sign_text(TEXT, LOG, log_sign), cosign_text(TEXT, WITNESS, witness_sign, 1_790_000_000)))
+COSIGNED_AT = 1_790_000_000
+COSIGNATURE = witness_sign(f"cosignature/v1\ntime {COSIGNED_AT}\n{TEXT}".encode())
+NOTE = Note(
+    TEXT,
+    (
+        sign_text(TEXT, LOG, log_sign),
+        Signature(WITNESS.name, WITNESS.key_id, COSIGNED_AT.to_bytes(8, "big") + COSIGNATURE),
+    ),
+)
 RAW = NOTE.to_bytes()
 
 
@@ -160,17 +167,16 @@ def test_the_two_signature_types_of_one_key_are_told_apart() -> None:
         check_signature(TEXT, NOTE.signatures[0], as_witness)
 
 
-def test_a_key_signs_only_what_its_type_says() -> None:
+def test_a_cosigners_key_signs_no_plain_note() -> None:
     with pytest.raises(NoteInvalid, match="type 0x04"):
         sign_text(TEXT, WITNESS, witness_sign)
-    with pytest.raises(NoteInvalid, match="type 0x01"):
-        cosign_text(TEXT, LOG, log_sign, 0)
 
 
-@pytest.mark.parametrize("unix_time", [-1, 2**63])
-def test_a_time_outside_of_the_specification_is_never_signed(unix_time: int) -> None:
+def test_a_time_outside_of_the_specification_is_refused_though_it_is_signed() -> None:
+    value = witness_sign(f"cosignature/v1\ntime {2**63}\n{TEXT}".encode())
+    late = Signature(WITNESS.name, WITNESS.key_id, (2**63).to_bytes(8, "big") + value)
     with pytest.raises(NoteInvalid, match="cosigned at"):
-        cosign_text(TEXT, WITNESS, witness_sign, unix_time)
+        check_signature(TEXT, late, WITNESS)
 
 
 @pytest.mark.parametrize("text", ["", "no newline", "tab\t\n", "lone \ud800\n"])

@@ -21,7 +21,7 @@ def judge(case: dict[str, Any]) -> None:
     if case["origin"] is None:
         verify_note(parse_note(raw), keys)
     else:
-        open_checkpoint(raw, keys, case["origin"])
+        open_checkpoint(parse_note(raw), keys, case["origin"])
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['id']} {case['desc']}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.core.checkpoint import Checkpoint, parse_checkpoint
+from gateway.core.checkpoint import Checkpoint, open_checkpoint
 from gateway.core.note import (
     Note,
     NoteInvalid,
@@ -13,7 +13,6 @@ from gateway.core.note import (
     VerifierKey,
     check_signature,
     parse_note,
-    verify_note,
 )
 from gateway.core.pin import CoordinatorKey
 
@@ -41,16 +40,16 @@ def open_own(own: Own, raw: bytes, *, cosigned: bool = False) -> Checkpoint:
     try:
         note = parse_note(raw)
         cosigners = {own.coordinator.verifier(line.name) for line in note.signatures}
-        types = {signed.key.type for signed in verify_note(note, {own.key, *cosigners})}
-        checkpoint = parse_checkpoint(note.text)
+        checkpoint, verified = open_checkpoint(note, {own.key, *cosigners}, own.key.name)
     except NoteInvalid as error:
         raise Stranger(str(error)) from None
+    types = {signed.key.type for signed in verified}
     if SignatureType.ED25519 not in types:
         raise Stranger("a checkpoint without our own signature")
     if cosigned and SignatureType.COSIGNATURE_V1 not in types:
         raise Stranger("a checkpoint without the pinned coordinator's cosignature")
-    if checkpoint.origin != own.key.name or checkpoint.extensions:
-        raise Stranger(f"a checkpoint of {checkpoint.origin[:64]!r}, expected {own.key.name!r}")
+    if checkpoint.extensions:
+        raise Stranger("a checkpoint with extension lines, which this log never signs")
     return checkpoint
 
 
