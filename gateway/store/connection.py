@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +22,8 @@ _BUSY = 5
 _IOERR = 10
 _FULL = 13
 _SYNCHRONOUS_FULL = 2
+
+_MODE = 0o640
 
 _SETTINGS = (
     # Before anything touches the WAL: then its index lives in memory, and the file is ours until we close.
@@ -63,7 +66,12 @@ class DiskRefused(Exception):
 
 
 def connect_sqlite(path: Path) -> Connection:
-    """The database at ``path``, created where there is none; for use on the calling thread alone."""
+    """The database at ``path``, created where there is none; for use on the calling thread alone.
+
+    A new one is for its owner and group: it holds who paid whom. SQLite gives the WAL the same rights.
+    """
+    with suppress(OSError):  # SQLite meets the same obstacle, and has a code for it
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, _MODE))
     return sqlite3.connect(path, timeout=0, isolation_level=None, cached_statements=256)
 
 

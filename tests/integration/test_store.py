@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
+import stat
 from pathlib import Path
 
 import pytest
@@ -111,6 +113,17 @@ async def test_growth_is_told_to_whoever_waits_for_it(path: Path) -> None:
         await rig.send(hand_over(1))
         assert (await waiting).size == 1
         assert (await rig.store.grown(0)).size == 1
+
+
+async def test_the_database_and_its_wal_are_nobody_elses_to_read(path: Path) -> None:
+    before = os.umask(0)
+    try:
+        async with store_rig(path) as rig:
+            await rig.send(hand_over(1))
+            modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    finally:
+        os.umask(before)
+    assert modes == {"gateway.db": 0o640, "gateway.db-wal": 0o640}
 
 
 async def test_no_second_store_opens_the_file(path: Path) -> None:
