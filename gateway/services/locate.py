@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 FAR_M = 1000.0  # from where the configuration says: somebody copied it from another gateway
 FRESH_S = 30.0  # a fix older than this is none
+MOST_LATE_MS = 1000
+RETIME_S = 3600.0  # our own crystal is off by 180 ms by then at the most
 EARTH_M = 6_371_000.0
 
 
@@ -41,6 +43,7 @@ class Locate:
         self._timekeeper = timekeeper
         self._monotonic = monotonic
         self._seen: _Seen | None = None
+        self._timed_at = float("-inf")
         self._told_time = self._told_place = False
 
     async def follow(self, gps: Locator) -> None:
@@ -53,10 +56,7 @@ class Locate:
     def take(self, fix: Fix) -> None:
         """A fix a second; None in it is for what the receiver does not know."""
         if fix.unix_ns is not None:
-            taken = self._timekeeper.hear(fix.unix_ns // 1_000_000, TimeQuality.GPS)
-            if taken and not self._told_time:
-                log.info("time by GPS", extra={"unix_ms": fix.unix_ns // 1_000_000})
-                self._told_time = True
+            self._take_time(fix.unix_ns // 1_000_000)
         if fix.latitude_deg is None or fix.longitude_deg is None:
             return
         away_m = distance_m(self._configured, (fix.latitude_deg, fix.longitude_deg))
@@ -72,6 +72,20 @@ class Locate:
             place = f"{fix.latitude_deg:.5f}, {fix.longitude_deg:.5f}"
             log.log(level, "position by GPS", extra={"position": place, "from_configured_m": round(away_m)})
             self._told_place = True
+
+    def _take_time(self, unix_ms: int) -> None:
+        """A receiver names a second some tenths late and never early: of many words the earliest is right."""
+        now, at = self._timekeeper.now(), self._monotonic()
+        late_ms = now.unix_ms - unix_ms
+        fresh = at - self._timed_at < RETIME_S and now.quality is TimeQuality.GPS
+        if fresh and 0 <= late_ms < MOST_LATE_MS:
+            return
+        if not self._timekeeper.hear(unix_ms, TimeQuality.GPS):
+            return
+        self._timed_at = at
+        if not self._told_time:
+            log.info("time by GPS", extra={"unix_ms": unix_ms})
+            self._told_time = True
 
     def vitals(self, stats: DriverStats) -> GpsVitals:
         """What it knows now, beside its driver's own figures."""

@@ -22,6 +22,7 @@ from simulators.concentrator.rig import Rig
 from simulators.lora.frames import data_frame, divide, read_downlink, transfer_id
 
 RATE = 10.0
+ANSWER_RATE = 2.0  # an answer is programmed 30 ms before it leaves
 LONGEST_UPLINK_US = 500_000
 ROWS = [row for row in wallet_rows() if row["expect"]["accept"]][:5]
 """What goes by HTTP."""
@@ -95,7 +96,7 @@ class Home:
         message = message_of(case)
         chunks, before = divide(message, 230), len(self.rig.emissions())
         await self.until(self._may_speak)
-        self.rig.clock.set_rate(1.0)
+        self.rig.clock.set_rate(ANSWER_RATE)
         for index, chunk in enumerate(chunks):
             last = index == len(chunks) - 1
             self.rig.hear(data_frame(transfer_id(message), index, len(chunks), chunk, listening=last))

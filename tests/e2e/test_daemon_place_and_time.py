@@ -179,3 +179,20 @@ async def test_off_a_pi_what_is_missing_is_said_and_how_to_simulate_it(
         health = await there.get("/health")
         assert health["score"] <= 50
         assert "spidev" in json.dumps(health["reasons"])
+
+
+async def test_airtime_is_remembered_by_the_next_daemon(
+    rig: Rig, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with home(tmp_path, rig, caplog, monkeypatch) as there:
+        await there.until(lambda: rig.chip.receiving)
+        sent = await there.heard_by_lora(SMALL[0])
+        used = (await there.service())["dutyUsedSeconds"]
+        band = "M" if sent.frequency_hz < 869_000_000 else "P"
+        assert used[band] == pytest.approx((sent.end_us - sent.start_us) / 1e6, rel=0.01)
+    caplog.clear()
+    again = tmp_path / "again"
+    again.mkdir()
+    (tmp_path / "airtime.json").rename(again / "airtime.json")
+    async with home(again, rig, caplog, monkeypatch) as there:
+        assert (await there.service())["dutyUsedSeconds"] == used

@@ -11,7 +11,8 @@ import pytest
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from gateway.config import Config, Radio, Section, load, radio_setups
+from drivers.lora_sx1301.settings import DEFAULTS
+from gateway.config import Config, Radio, Section, concentrator_settings, gps_setup, load, radio_setups
 from gateway.core.pin import CoordinatorKey
 from gateway.errors import ConfigError
 from gateway.systemclock import SystemClock
@@ -289,6 +290,75 @@ def test_the_configuration_cannot_be_changed(tmp_path: Path) -> None:
         config.radios["hill"].options["pin"] = 3
     with pytest.raises(TypeError):
         config.radios["more"] = config.radios["hill"]
+
+
+def concentrator(frequency: int, region: str, options: str) -> str:
+    lora = f"frequency: {frequency}, region: {region}, antenna_gain_dbi: 2.5, driver: lora_sx1301"
+    return SMALL + f"storage: {{path: state/gateway.db}}\nlora: {{{lora}, options: {options}}}\n"
+
+
+def test_a_concentrator_learns_from_the_lora_section_what_it_needs(tmp_path: Path) -> None:
+    [setup] = radio_setups(loaded(tmp_path, concentrator(915, "US915", "{address: 'spidev:1.0'}")))
+    assert setup.settings == {
+        "address": "spidev:1.0",
+        "plan": "US915",
+        "region": "US915",
+        "antenna_gain_dbi": 2.5,
+        "firmware": str(tmp_path / "state/firmware"),
+        "duty_cycle": False,
+    }
+
+
+def test_explicit_options_of_a_concentrator_go_first(tmp_path: Path) -> None:
+    options = "{antenna_gain_dbi: 6.0, firmware: /opt/firmware, duty_cycle: true}"
+    [setup] = radio_setups(loaded(tmp_path, concentrator(868, "null", options)))
+    told = setup.settings
+    assert (told["antenna_gain_dbi"], told["firmware"], told["duty_cycle"]) == (6.0, "/opt/firmware", True)
+    assert (told["plan"], told["region"]) == ("EU868", None)
+
+
+def test_firmware_stands_where_the_driver_looks_by_itself(tmp_path: Path) -> None:
+    config = loaded(tmp_path, SMALL)
+    assert concentrator_settings(config) == {"firmware": "/var/lib/offgrid/firmware", "duty_cycle": False}
+    assert DEFAULTS["firmware"] == "/var/lib/offgrid/firmware"
+
+
+def test_a_wrong_option_of_a_concentrator_is_named_where_it_stands(tmp_path: Path) -> None:
+    path = tmp_path / "c.yml"
+    path.write_text(concentrator(868, "EU868", "{spi_hz: 5}"))
+    with pytest.raises(ConfigError) as caught:
+        load(path, clock=SystemClock())
+    [problem] = caught.value.problems
+    assert problem.path == "lora.options.spi_hz"
+
+
+def test_a_gps_is_there_when_its_section_is(tmp_path: Path) -> None:
+    assert gps_setup(loaded(tmp_path, SMALL)) is None
+    assert gps_setup(loaded(tmp_path, SMALL + "gps:\n")) is None
+    setup = gps_setup(loaded(tmp_path, SMALL + "gps: {}\n"))
+    assert setup is not None
+    assert (setup.driver, setup.settings) == ("gps", {"address": "/dev/ttyAMA0", "baud": 9600})
+
+
+@pytest.mark.parametrize(
+    ("rate", "problem"),
+    [
+        ("beacon_seconds: 30", "saw 30; allowed: 0 for none, or 60 to 86400"),
+        ("spreading_factor: 12, beacon_seconds: 60", "EU868 has no room for a beacon at spreading_factor 12"),
+        ("bandwidth: 500, beacon_seconds: 60", "EU868 has no room for a beacon at spreading_factor 7"),
+    ],
+)
+def test_a_beacon_that_could_not_be_sent_is_refused(tmp_path: Path, rate: str, problem: str) -> None:
+    text = SMALL + f"lora: {{frequency: 868, region: EU868, {rate}}}\n"
+    [said] = problems(tmp_path, text)
+    assert problem in said
+
+
+@pytest.mark.parametrize(("frequency", "rate"), [(868, "7"), (868, "10"), (915, "7")])
+def test_the_guides_rate_carries_a_beacon_in_every_region(tmp_path: Path, frequency: int, rate: str) -> None:
+    region = {868: "EU868", 915: "US915"}[frequency]
+    lora = f"frequency: {frequency}, region: {region}, spreading_factor: {rate}, beacon_seconds: 60"
+    assert loaded(tmp_path, SMALL + f"lora: {{{lora}}}\n").lora is not None
 
 
 def sections(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
