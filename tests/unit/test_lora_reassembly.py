@@ -125,6 +125,16 @@ def test_a_flood_of_beginnings_evicts_itself_and_not_the_transfer_that_is_furthe
     assert feed(reassembly, list(enumerate(CHUNKS))[2:], now=1000.0) == Joined(MESSAGE)
 
 
+def test_halves_of_forged_messages_do_not_outlast_honest_ones_that_are_just_beginning() -> None:
+    reassembly, random = Reassembly(ReassemblyLimits(transfers=8, transfers_per_peer=8)), Random(3)
+    for _ in range(8):
+        reassembly.add(random.randbytes(4), 0, 2, random.randbytes(50), peer="a", now=0.0)
+    assert isinstance(feed(reassembly, list(enumerate(CHUNKS))[:1], now=1.0), Progress)
+    for number in range(2, 6):  # others begin as well
+        reassembly.add(random.randbytes(4), 0, 10, random.randbytes(50), peer="a", now=float(number))
+    assert feed(reassembly, list(enumerate(CHUNKS))[1:], now=6.0) == Joined(MESSAGE)
+
+
 def test_one_peer_cannot_take_the_room_of_another() -> None:
     reassembly = Reassembly(ReassemblyLimits(transfers=8, transfers_per_peer=4))
     feed(reassembly, [(0, CHUNKS[0])], peer="honest")

@@ -22,7 +22,7 @@ MAX_JOINED_BYTES = 1 << 20  # and their bytes in sum: about 2 ms of SHA-256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReassemblyLimits:
-    """Bounds. Above ``message_bytes`` is refused; the others evict the transfer with least progress."""
+    """Bounds. Above ``message_bytes`` is refused; the others evict the transfer with the least to lose."""
 
     message_bytes: int = 16 * 1024
     transfers: int = 256
@@ -70,8 +70,16 @@ class _Transfer:
 
     @property
     def progress(self) -> tuple[float, float]:
-        """What eviction compares: the share of filled slots, then how recently something came."""
+        """Of several under one id the furthest on: the share of filled slots, then how recently one came."""
         return len(self.slots) / self.total, self.touched
+
+    @property
+    def worth(self) -> tuple[int, float]:
+        """What eviction compares: the fragments that were sent for it, then how recently one came.
+
+        Not their share: one fragment of two would outlast nine of twenty, and cost a forger a ninth.
+        """
+        return len(self.slots), self.touched
 
 
 class Reassembly:
@@ -156,7 +164,7 @@ class Reassembly:
             self._evict(one for one in self._transfers.values() if one is not latest)
 
     def _evict(self, transfers: Iterator[_Transfer]) -> None:
-        self._drop(min(transfers, key=lambda transfer: transfer.progress))
+        self._drop(min(transfers, key=lambda transfer: transfer.worth))
         self.evicted += 1
 
     def _drop(self, transfer: _Transfer) -> None:
