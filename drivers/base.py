@@ -23,7 +23,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import Literal, Protocol, Self, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +171,37 @@ class Transmitter(Driver, Protocol):
     """Sends frames; one request at a time a caller, many callers at once."""
 
     async def transmit(self, request: TxRequest) -> TxReceipt: ...
+
+
+@runtime_checkable
+class Notifier(Protocol):
+    """Can tell a peer, while it is there, what it did not ask for, at no cost to speak of."""
+
+    async def notify(self, request: TxRequest) -> TxReceipt:
+        """As ``transmit``, to whoever ``reply_to`` came from; it waits behind answers."""
+        ...
+
+
+@runtime_checkable
+class Announcer(Protocol):
+    """Shows facts about the gateway to whoever comes near, before anything is exchanged."""
+
+    def announce(self, facts: Mapping[str, bytes]) -> None:
+        """From now on these; names not given keep their value. May be called before opening.
+
+        ``beacon``, the signed device message, and ``checkpoint``, a C2SP note: at most 512 bytes each;
+        ``key``: 32 bytes; ``hint``: at most 20 bytes, for who only decides whether to connect; ``clock``:
+        9 bytes, milliseconds to add to the host's clock, signed, and the quality of that time.
+        Raises :class:`ValueError` for another name or a value too long.
+        """
+        ...
+
+
+@runtime_checkable
+class Reopenable(Protocol):
+    """Keeps what it holds over a loss: open the same object again rather than build another."""
+
+    reopens: Literal[True]
 
 
 @runtime_checkable

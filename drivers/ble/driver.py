@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import struct
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from drivers.base import Clock, DriverStats, Frame, TxReceipt, TxRequest
 from drivers.ble import wire
-from drivers.ble.link import MAX_ANSWERS, Answer, Link
+from drivers.ble.link import MAX_ANSWERS, NOTICE, Answer, Link
 from drivers.ble.peers import Peers
-from drivers.ble.peripheral import INFO, MAX_HINT, Peripheral
+from drivers.ble.peripheral import MAX_HINT, Peripheral
 from drivers.ble.settings import BleSettings
 from drivers.ble.transfer import BUSY_RETRY_S, USELESS_BYTES, Taken, Uploads
 from drivers.ble.wire import Status
@@ -24,6 +25,15 @@ from drivers.transport.hci import open_hci
 
 log = logging.getLogger(__name__)
 
+CLOCK = struct.Struct(">qB")  # milliseconds to add to the host's clock, and the quality of the sum
+
+ANNOUNCED = {
+    "beacon": wire.MAX_VALUE,
+    "checkpoint": wire.MAX_VALUE,
+    "key": 32,
+    "hint": MAX_HINT,
+    "clock": CLOCK.size,
+}  # and how long each may be
 TICK_S = 5.0  # how often idle links, parked transfers and a refusal to advertise are looked at
 
 
@@ -42,6 +52,8 @@ class BleDriver:
     15 minutes). Answers go back over the same connection only. Unfinished uploads outlive a connection and a
     re-opening of this object. Settings: :class:`drivers.ble.settings.BleSettings`.
     """
+
+    reopens: Literal[True] = True  # see drivers.base.Reopenable
 
     def __init__(self, name: str, settings: Mapping[str, Any], *, clock: Clock) -> None:
         self.name = name
@@ -64,13 +76,9 @@ class BleDriver:
         self._closing: set[asyncio.Task[None]] = set()
 
     def announce(self, facts: Mapping[str, bytes]) -> None:
-        """What phones may read: ``beacon``, ``key``, ``checkpoint`` (≤ 512 bytes), ``quality`` (1 byte), and
-        ``hint`` (≤ 20 bytes), which stands in the advertisement. Names not given keep their value.
-        Raises :class:`ValueError` for another name or a value too long.
-        """
+        """See :class:`drivers.base.Announcer`; the hint stands in the advertisement, the rest can be read."""
         for fact, value in facts.items():
-            limit = {"hint": MAX_HINT, "quality": 1}.get(fact, wire.MAX_VALUE)
-            if fact not in (*INFO, "hint", "quality") or fact in ("id", "time") or len(value) > limit:
+            if len(value) > ANNOUNCED.get(fact, -1):
                 raise ValueError(f"{fact!r} of {len(value)} bytes cannot be announced")
         new_hint = facts.get("hint", self._info.get("hint")) != self._info.get("hint")
         self._info.update(facts)
@@ -129,9 +137,7 @@ class BleDriver:
                 "queue_frames": len(self._queue),
                 "parked_transfers": self._uploads.parked,
                 "held_bytes": self._uploads.held_bytes,
-                "pending_transmits": sum(
-                    len(link.answers) + len(link.under_way) for link in self._handles.values()
-                ),
+                "pending_transmits": sum(link.pending for link in self._handles.values()),
             },
             note=str(lost) if lost else "",
         )
@@ -142,15 +148,22 @@ class BleDriver:
         Raises :class:`TransmitRefused` (``no_route``: that connection is gone or never subscribed; ``size``;
         ``queue_full``; ``too_late``: not all of it went within ``timeout_s``) and :class:`DriverLost`.
         """
+        return await self._counted(request, notice=False)
+
+    async def notify(self, request: TxRequest) -> TxReceipt:
+        """As :meth:`transmit`, to the phone that a frame came from; it goes when no answer waits."""
+        return await self._counted(request, notice=True)
+
+    async def _counted(self, request: TxRequest, *, notice: bool) -> TxReceipt:
         try:
-            receipt = await self._transmit(request)
+            receipt = await self._transmit(request, notice=notice)
         except TransmitRefused as refusal:
             self._transmits[refusal.reason] += 1
             raise
         self._transmits["sent"] += 1
         return receipt
 
-    async def _transmit(self, request: TxRequest) -> TxReceipt:
+    async def _transmit(self, request: TxRequest, *, notice: bool) -> TxReceipt:
         if self._lost is not None:
             raise DriverLost(str(self._lost))
         if self._peripheral is None:
@@ -161,10 +174,11 @@ class BleDriver:
             raise TransmitRefused("no_route", "that phone has left or does not listen")
         if not 0 < len(request.payload) <= self._settings.max_message_bytes:
             raise TransmitRefused("size", f"{len(request.payload)} bytes")
-        if len(link.answers) >= MAX_ANSWERS:
-            raise TransmitRefused("queue_full", f"{MAX_ANSWERS} answers wait for that phone")
-        answer = Answer(request.payload, path.xid, asyncio.get_running_loop().create_future())
-        link.answers.append(answer)
+        if len(link.answers) + len(link.notices) >= MAX_ANSWERS:
+            raise TransmitRefused("queue_full", f"{MAX_ANSWERS} messages wait for that phone")
+        xid = NOTICE if notice else path.xid
+        answer = Answer(request.payload, xid, asyncio.get_running_loop().create_future())
+        (link.notices if notice else link.answers).append(answer)
         self.room(link.handle)
         try:
             await asyncio.wait_for(answer.sent, request.timeout_s)
@@ -295,8 +309,9 @@ class BleDriver:
 
     def _read_fact(self, fact: str) -> bytes:
         if fact == "time":
-            milliseconds = self._clock.unix_ns() // 1_000_000
-            return milliseconds.to_bytes(8) + self._info.get("quality", b"\x00")
+            clock = self._info.get("clock", bytes(CLOCK.size))
+            ahead_ms: int = CLOCK.unpack(clock)[0]
+            return max(0, self._clock.unix_ns() // 1_000_000 + ahead_ms).to_bytes(8) + clock[-1:]
         return self._info.get(fact, b"")
 
     # Its own two tasks

@@ -12,7 +12,8 @@ from drivers.ble.transfer import Inbox
 
 MAX_STRIKES = 16  # refusals that only a fault or malice explains
 MAX_WORDS = 32  # ACK, RESUME, DONE that wait; a phone that never listens loses the oldest
-MAX_ANSWERS = 16  # messages that wait for one phone; above it: queue_full
+MAX_ANSWERS = 16  # messages that wait for one phone, notices too; above it: queue_full
+NOTICE = 0  # xid of a message that answers nothing
 STRIKES = frozenset({"malformed", "unknown_xid", "corrupt", "too_large"})
 
 
@@ -53,19 +54,35 @@ class Link:
     limited_told: bool = False
     words: deque[bytes] = field(default_factory=lambda: deque(maxlen=MAX_WORDS))
     answers: deque[Answer] = field(default_factory=deque)
+    notices: deque[Answer] = field(default_factory=deque)
+    begun: deque[Answer] | None = None  # the one of these two whose first is cut already
     under_way: deque[Answer] = field(default_factory=deque)
 
     def next_value(self, mtu: int) -> tuple[bytes, Answer | None] | None:
-        """What to notify next, and the answer that ends with it. Words first: they keep the phone sending."""
+        """What to notify next, and the message it ends. Words first: they keep the phone sending."""
         if self.words:
             return self.words.popleft(), None
-        while self.answers and self.answers[0].sent.done():  # whoever asked for it has given up
-            self.answers.popleft()
-        if not self.answers:
+        waiting = self.begun or self._next_queue()
+        if waiting is None:
             return None
-        answer = self.answers[0]
+        answer = waiting[0]
         value = answer.next_piece(mtu)
-        return value, None if answer.pieces else self.answers.popleft()
+        self.begun = waiting if answer.pieces else None
+        return value, None if answer.pieces else waiting.popleft()
+
+    @property
+    def pending(self) -> int:
+        """Messages that are not with the phone yet."""
+        return len(self.answers) + len(self.notices) + len(self.under_way)
+
+    def _next_queue(self) -> deque[Answer] | None:
+        """Answers before notices; without those that nobody waits for any longer."""
+        for waiting in (self.answers, self.notices):
+            while waiting and waiting[0].sent.done():
+                waiting.popleft()
+            if waiting:
+                return waiting
+        return None
 
     def completed(self, packets: int) -> None:
         """So many packets of this link are acknowledged: answers before that are sent."""
@@ -78,11 +95,12 @@ class Link:
 
     def fail(self, error: Exception) -> None:
         """The link is gone: everything that waits for it ends so."""
-        for answer in (*self.answers, *self.under_way):
+        for answer in (*self.answers, *self.notices, *self.under_way):
             if not answer.sent.done():
                 answer.sent.set_exception(error)
-        self.answers.clear()
-        self.under_way.clear()
+        for waiting in (self.answers, self.notices, self.under_way):
+            waiting.clear()
+        self.begun = None
 
     def idle_since(self, now: float) -> float:
         """Seconds without useful bytes up or a word down."""

@@ -86,9 +86,9 @@ def decode(value: bytes) -> Piece:
     kind = value[0] if value else -1
     if kind == DATA and len(value) > DATA_HEADER:
         return Data(value[1], int.from_bytes(value[2:5]), value[5:])
-    if kind == WHOLE and len(value) > WHOLE_HEADER:
+    if kind == WHOLE and len(value) > WHOLE_HEADER and value[1]:
         return Whole(value[1], value[2:])
-    if kind == START and len(value) == START_BYTES and any(value[2:5]):
+    if kind == START and len(value) == START_BYTES and any(value[2:5]) and value[1]:
         return Start(value[1], int.from_bytes(value[2:5]), value[5:])
     if kind in (ACK, DONE, RESUME) and len(value) >= DATA_HEADER:
         return Word(value[1])

@@ -18,11 +18,13 @@ from gateway.app.place import Place
 from gateway.app.radios import Radios
 from gateway.config import Config
 from gateway.core.admission import Admission
+from gateway.core.owed import Owed
 from gateway.core.timekeeper import Timekeeper
 from gateway.core.vitals import Part
 from gateway.keys import Identity, load_identity
 from gateway.services import control, retention
 from gateway.services.airtime import AirtimeBook, boot_id
+from gateway.services.announcing import Announcing
 from gateway.services.metrics import Metrics
 from gateway.services.monitor import Monitor, Sources
 from gateway.services.reception import Reception, Signer
@@ -37,12 +39,23 @@ async def run(path: Path, config: Config) -> None:
     ground = Ground.of(path, config)
     async with Store(settings.store_settings(config)) as store, ground.recorder(store) as recorder:
         supervisor = Supervisor(ground.clock, rng=random.Random())  # noqa: S311 - jitter
-        reception = ground.reception(recorder, store)
+        owed = Owed()
+        reception = ground.reception(recorder, store, owed)
         place = Place(config, ground.timekeeper, ground.clock)
         book = AirtimeBook(config.storage.airtime_path, ground.clock, boot_id())
         sign = ground.identity.sign
-        radios = Radios(config, reception, ground.metrics, ground.clock, sign, place, book)
-        link = Link(config, ground.identity, store, ground.timekeeper, ground.clock, ground.metrics.synced)
+        announcing = Announcing(
+            reception, ground.timekeeper.now, ground.clock, lambda: link.vitals().connected
+        )
+        radios = Radios(
+            config, reception, ground.metrics, ground.clock, sign, place, book, store, owed, announcing
+        )
+
+        def synced(seconds: float) -> None:
+            ground.metrics.synced(seconds)
+            announcing.soon()
+
+        link = Link(config, ground.identity, store, ground.timekeeper, ground.clock, synced)
         monitor = ground.monitor(store, supervisor, radios, link, place)
         link.told_by(monitor)
         pages = Pages(config, monitor, ground.metrics, reception)
@@ -99,7 +112,7 @@ class Ground:
             verify_threads=self.config.limits.verify_threads,
         )
 
-    def reception(self, recorder: Recorder, store: Store) -> Reception:
+    def reception(self, recorder: Recorder, store: Store, owed: Owed) -> Reception:
         identity = self.identity
         return Reception(
             recorder,
@@ -110,6 +123,7 @@ class Ground:
             monotonic=self.clock.monotonic,
             max_bytes=lambda: self.live.config.limits.max_upload_bytes,
             answered=self.metrics.answered,
+            owed=owed,
         )
 
     def monitor(

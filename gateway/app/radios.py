@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from drivers.base import Driver, DriverStats, Receiver
-from drivers.errors import DriverConfigError
+from drivers.base import Announcer, Driver, DriverStats, Receiver, Reopenable
+from drivers.errors import DriverConfigError, DriverLost
 from drivers.registry import load_driver
 from gateway.app.place import Place
 from gateway.config import Config, RadioSetup, radio_setups
@@ -14,14 +15,19 @@ from gateway.core.lora.link import LoraLink
 from gateway.core.lora.promises import PromiseBook
 from gateway.core.lora.reassembly import ReassemblyLimits
 from gateway.core.lora.regions import REGIONS
+from gateway.core.owed import Owed
+from gateway.core.restart import gravest
 from gateway.core.vitals import LoraVitals
 from gateway.services import frame_intake
 from gateway.services.airtime import AirtimeBook
+from gateway.services.announcing import Announcing
+from gateway.services.contacts import Contacts
 from gateway.services.lora_intake import LoraIntake, Notice
 from gateway.services.metrics import Metrics
 from gateway.services.observed import ObservedTransceiver, observed
 from gateway.services.reception import Reception
 from gateway.services.supervision import Service
+from gateway.store import Store
 from gateway.systemclock import SystemClock
 
 LORA = "lora_"
@@ -43,6 +49,9 @@ class Radios:
         sign: Callable[[bytes], bytes],
         place: Place,
         book: AirtimeBook,
+        store: Store,
+        owed: Owed,
+        announcing: Announcing,
     ) -> None:
         self._config = config
         self._reception = reception
@@ -50,6 +59,10 @@ class Radios:
         self._clock = clock
         self._place = place
         self._book = book
+        self._store = store
+        self._owed = owed
+        self._announcing = announcing
+        self._reopen: dict[str, Driver] = {}
         self._drivers: dict[str, Driver] = {}
         self._promises = PromiseBook(sign)
         self._setups = radio_setups(config)
@@ -83,22 +96,34 @@ class Radios:
 
     def _service(self, setup: RadioSetup) -> Service:
         async def run() -> None:
-            driver = load_driver(setup.driver)(setup.name, setup.settings, clock=self._clock)
+            driver = self._reopen.pop(setup.name, None) or self._built(setup)
             self._drivers[setup.name] = driver
             self._place.radio_built(driver)
             if not isinstance(driver, Receiver):
                 raise DriverConfigError(
                     f"driver {setup.driver!r} hears nothing", fix="name one that receives"
                 )
-            await self._listen(setup.name, driver)
+            try:
+                await self._listen(setup.name, driver)
+            except Exception as error:
+                if isinstance(driver, Reopenable) and isinstance(gravest(error), DriverLost):
+                    self._reopen[setup.name] = driver  # the halves of uploads in it will be asked for
+                raise
 
         return run
+
+    def _built(self, setup: RadioSetup) -> Driver:
+        return load_driver(setup.driver)(setup.name, setup.settings, clock=self._clock)
 
     async def _listen(self, name: str, driver: Receiver) -> None:
         metrics, link = self._metrics, self._links.get(name)
         radio = observed(driver, metrics.heard, lambda receipt: metrics.sent(name, receipt.airtime_us))
         if link is None:
-            await frame_intake.take(radio, self._reception.submit(name, OTHER_LINGER_S))
+            contacts = Contacts(name, OTHER_LINGER_S, self._reception, self._store, self._owed)
+            async with asyncio.TaskGroup() as tasks:
+                if isinstance(driver, Announcer):
+                    tasks.create_task(self._announcing.run(driver))
+                await frame_intake.take(radio, contacts.submit, contacts)
         elif isinstance(radio, ObservedTransceiver):
             submit = self._reception.submit(name, LORA_LINGER_S, self._promises.write)
             cover = partial(self._book.cover, name)

@@ -12,12 +12,16 @@ from gateway.core.message.downlink import Beacon, Downlink, Inclusion, Loose, Na
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``contents`` are the H (32 bytes each) that a promise is of; ``tally`` None: nothing was judged now."""
+    """``contents`` are the H (32 bytes each) that a promise is of; ``tally`` None: nothing was judged now.
+
+    ``key`` is the wallet's that is answered, where the message said it.
+    """
 
     message: Downlink
     contents: Sequence[bytes] = ()
     tally: Tally | None = None
     duplicate: bool = False
+    key: bytes | None = None
 
     @property
     def word(self) -> str:

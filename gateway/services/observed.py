@@ -6,7 +6,16 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from types import TracebackType
 from typing import Self
 
-from drivers.base import Broadcaster, DriverStats, Frame, Receiver, Transmitter, TxReceipt, TxRequest
+from drivers.base import (
+    Broadcaster,
+    DriverStats,
+    Frame,
+    Notifier,
+    Receiver,
+    Transmitter,
+    TxReceipt,
+    TxRequest,
+)
 
 Heard = Callable[[Frame], None]
 Sent = Callable[[TxReceipt], None]
@@ -55,8 +64,25 @@ class ObservedTransceiver(ObservedReceiver):
         return self._sender.routes() if isinstance(self._sender, Broadcaster) else {}
 
 
+class ObservedNotifier(ObservedTransceiver):
+    """Tells of notices, too."""
+
+    def __init__(
+        self, radio: Receiver, sender: Transmitter, notifier: Notifier, heard: Heard, sent: Sent
+    ) -> None:
+        super().__init__(radio, sender, heard, sent)
+        self._notifier = notifier
+
+    async def notify(self, request: TxRequest) -> TxReceipt:
+        receipt = await self._notifier.notify(request)
+        self._sent(receipt)
+        return receipt
+
+
 def observed(radio: Receiver, heard: Heard, sent: Sent) -> ObservedReceiver:
     """What can send still can."""
-    if isinstance(radio, Transmitter):
-        return ObservedTransceiver(radio, radio, heard, sent)
-    return ObservedReceiver(radio, heard)
+    if not isinstance(radio, Transmitter):
+        return ObservedReceiver(radio, heard)
+    if isinstance(radio, Notifier):
+        return ObservedNotifier(radio, radio, radio, heard, sent)
+    return ObservedTransceiver(radio, radio, heard, sent)

@@ -5,35 +5,50 @@ from __future__ import annotations
 import json
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from simulators.textbook.cbor import Malformed, array, decode, encode, integer, octets, text
+from simulators.textbook.notes import NoteKey
 from simulators.textbook.signing import BEACON as BEACON_LABEL
 from simulators.textbook.signing import labelled, verifies
 from simulators.wallets import HandOver, Wallet
-from simulators.wallets.receipts import Promised, verify_promise, verify_promise_json
+from simulators.wallets.receipts import (
+    Included,
+    Promised,
+    notice_in_cbor,
+    verify_inclusion,
+    verify_promise,
+    verify_promise_json,
+)
 from simulators.wallets.uploads import hello, snapshot_cbor, snapshot_json
 
-PROMISE, NACK, BEACON = 16, 17, 22
+PROMISE, NACK, INCLUSION, BEACON = 16, 17, 20, 22
 TRIES = 4  # hand-overs of one ledger without a promise, before it is left for the next contact
 
 
 @dataclass(slots=True)
 class PhoneWallet:
-    """The two callables of a :class:`simulators.phones.phone.Phone`; it believes only what verifies.
+    """The callables of a :class:`simulators.phones.phone.Phone`; it believes only what verifies.
 
-    ``gateway_key`` None: it asks the gateway who it is first. ``carried``: whole messages of other wallets
-    that it hands over once each. ``held``: payments of the ledger that the gateway has promised to hold.
-    ``counts``: ``accepted``, ``carried``, ``refused_<code>``, ``disbelieved``, ``beacons``.
+    ``gateway_key`` None: it asks the gateway who it is first. ``coordinator``: its key, to verify proofs by.
+    ``carried``: whole messages of other wallets that it hands over once each. ``held``: payments of the
+    ledger that the gateway has promised to hold. ``contents``: all that it ever handed over.
+
+    ``counts``: ``accepted``, ``carried``, ``refused_<code>``, ``disbelieved``, ``beacons``; of notices
+    ``included``, ``promised`` and ``others``, which are about contents of somebody else.
     """
 
     wallet: Wallet
     now_ms: Callable[[], int]
     gateway_key: bytes | None = None
     as_json: bool = False
+    coordinator: NoteKey | None = None
     carried: deque[bytes] = field(default_factory=deque)
     counts: Counter[str] = field(default_factory=Counter)
     promises: list[Promised] = field(default_factory=list)
+    proofs: list[Included] = field(default_factory=list)
+    contents: list[bytes] = field(default_factory=list)
     held: int = 0
     _over: HandOver | None = None
     _carrying: bool = False
@@ -62,10 +77,37 @@ class PhoneWallet:
         except (Malformed, ValueError, KeyError):
             self.counts["disbelieved"] += 1
 
+    def on_notice(self, notice: bytes) -> None:
+        """A receipt that nobody asked for now: of a content of ours, whoever brought it."""
+        try:
+            message = notice_in_cbor(notice) if notice.startswith(b"{") else notice
+            self.counts[self._told(message)] += 1
+        except (Malformed, ValueError, KeyError):
+            self.counts["disbelieved"] += 1
+
+    def _told(self, notice: bytes) -> str:
+        if self.gateway_key is None:
+            raise Malformed("of a gateway that is not known")
+        kind = array(decode(notice))[0]
+        for content in self.contents:
+            with suppress(Malformed):
+                if kind == PROMISE:
+                    self.promises += verify_promise(notice, self.gateway_key, [content])
+                    return "promised"
+                if kind == INCLUSION and self.coordinator is not None:
+                    self.proofs.append(verify_inclusion(notice, self.gateway_key, self.coordinator, content))
+                    return "included"
+        return "others"
+
+    def hand_over_to(self, carrier: PhoneWallet) -> None:
+        """Give the ledger to somebody who will pass a gateway."""
+        carrier.carried.append(self._snapshot())
+
     def _snapshot(self) -> bytes:
         """The same snapshot again as long as the ledger has not grown: a cut transfer then goes on."""
         if self._over is None or len(self._over.payments) != len(self.wallet.ledger):
             self._over = self.wallet.hand_over(self.now_ms())
+            self.contents.append(self._over.content)
         return snapshot_json(self._over).encode() if self.as_json else snapshot_cbor(self._over)
 
     def _in_cbor(self, answer: bytes) -> None:

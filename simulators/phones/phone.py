@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from enum import Enum, auto
 from bumble import hci
 from bumble.core import UUID, AdvertisingData, BaseBumbleError, PhysicalTransport
 from bumble.device import Advertisement, Connection, Device, DeviceConfiguration, Peer
-from bumble.gatt_client import CharacteristicProxy
+from bumble.gatt_client import ServiceProxy
 from bumble.host import Host
 from bumble.transport.common import AsyncPipeSink
 
@@ -27,6 +28,9 @@ SERVICE, WRITE, NOTIFY, GATEWAY_ID = (
 SILENCE_S = 5.0
 GIVE_UP_AFTER = 3  # silences
 PACKETS_AHEAD = 8  # writes without response that the phone's own stack holds
+
+
+SERVICE_DATA = AdvertisingData.Type.SERVICE_DATA_16_BIT_UUID
 
 
 class PhoneError(Exception):
@@ -72,8 +76,8 @@ class Visit:
 
 class Phone:
     """``next_message`` gives what the wallet wants to hand over, None when nothing is left;
-    ``on_answer`` takes each answer's bytes. A message that was cut is asked for again with
-    ``next_message`` of the next visit: the wallet decides what it still wants.
+    ``on_answer`` takes each answer's bytes, ``on_notice`` what was not asked for. A message that was cut is
+    asked for again with ``next_message`` of the next visit: the wallet decides what it still wants.
     """
 
     def __init__(
@@ -84,11 +88,13 @@ class Phone:
         *,
         next_message: Callable[[], bytes | None],
         on_answer: Callable[[bytes], object],
+        on_notice: Callable[[bytes], object] = lambda _: None,
     ) -> None:
         self.number = number
         self.traits = traits
         self._next_message = next_message
         self._on_answer = on_answer
+        self._on_notice = on_notice
         address = hci.Address(
             f"F0:F1:{number >> 24 & 255:02X}:{number >> 16 & 255:02X}:"
             f"{number >> 8 & 255:02X}:{number & 255:02X}",
@@ -99,6 +105,7 @@ class Phone:
         config = DeviceConfiguration(name=f"phone-{number}", address=address)
         self._device = Device(config=config, host=host)
         self._powered = False
+        self.service_data = b""  # of the gateway last found: FFF0 and its hint
         self._unfinished = b""
         self.cut_after: int | None = (
             None  # message bytes of this visit, after which the phone is out of range
@@ -113,7 +120,7 @@ class Phone:
         self.controller.set_range(True)
 
     async def visit(self, gateway: str = "", *, misdeed: Misdeed | None = None, stay_s: float = 0.0) -> Visit:
-        """One contact: connect to ``gateway`` (its name; "" takes any), hand over, disconnect.
+        """One contact: connect to ``gateway`` (its name; "" takes any), hand over, stay for notices.
 
         Raises :class:`PhoneError` when it was cut or the gateway was silent.
         """
@@ -125,7 +132,7 @@ class Phone:
                     visit.round_trip_s.append(await call.ping())
                 if misdeed is None:
                     await self._hand_over(call, visit)
-                    await asyncio.sleep(stay_s)
+                    await self._stay(call, stay_s)
                 else:
                     await _MISDEEDS[misdeed](call, self._next_message() or b"{}")
             finally:
@@ -168,6 +175,7 @@ class Phone:
             text = str(advertisement.data.get(AdvertisingData.Type.COMPLETE_LOCAL_NAME) or "")
             wanted = text == gateway if gateway else text.startswith(NAME_PREFIX)
             if wanted and advertisement.is_connectable and not found.done():
+                self.service_data = bytes(advertisement.data.get(SERVICE_DATA, raw=True) or b"")
                 found.set_result(advertisement.address)
 
         self._device.on(Device.EVENT_ADVERTISEMENT, heard)
@@ -224,9 +232,17 @@ class Phone:
             elif isinstance(event, Answer) and event.xid == xid:
                 return event.message
             elif isinstance(event, Answer):
-                self._on_answer(event.message)
+                self._on_notice(event.message)
             elif event is Gone.GONE:
                 raise PhoneError(f"phone {self.number}: the connection is gone")
+
+    async def _stay(self, call: Call, seconds: float) -> None:
+        """What the gateway has to say besides."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while (event := await call.events.get()) is not Gone.GONE:
+                    if isinstance(event, Answer):
+                        self._on_notice(event.message)
 
     def _count(self, call: Call) -> None:
         if self.on_sent is not None:
@@ -254,8 +270,7 @@ class Call:
         self,
         connection: Connection,
         traits: Traits,
-        write: CharacteristicProxy[bytes],
-        read: CharacteristicProxy[bytes],
+        service: ServiceProxy,
     ) -> None:
         self.exchange = Exchange(connection.att_mtu)
         self.events: asyncio.Queue[object] = asyncio.Queue()
@@ -263,8 +278,9 @@ class Call:
         self.retry_after_s = 0
         self.connection = connection
         self._traits = traits
-        self._write = write
-        self._read = read
+        self._service = service
+        (self._write,) = service.get_characteristics_by_uuid(WRITE)
+        (self._read,) = service.get_characteristics_by_uuid(GATEWAY_ID)
         self.gone = False
         self.counted = 0
         connection.on(Connection.EVENT_DISCONNECTION, self._disconnected)
@@ -276,10 +292,8 @@ class Call:
             await peer.request_mtu(traits.mtu)
         (service,) = await peer.discover_service(SERVICE)
         await service.discover_characteristics()
-        (write,) = service.get_characteristics_by_uuid(WRITE)
         (notify,) = service.get_characteristics_by_uuid(NOTIFY)
-        (read,) = service.get_characteristics_by_uuid(GATEWAY_ID)
-        call = cls(connection, traits, write, read)
+        call = cls(connection, traits, service)
         await peer.discover_descriptors(notify)
         await peer.subscribe(notify, call._notified)
         return call
@@ -289,6 +303,11 @@ class Call:
         started = asyncio.get_running_loop().time()
         await self._read.read_value()
         return asyncio.get_running_loop().time() - started
+
+    async def read(self, short: int) -> bytes:
+        """One of the service's characteristics, by its 16-bit UUID."""
+        (one,) = self._service.get_characteristics_by_uuid(UUID.from_16_bits(short))
+        return bytes(await one.read_value())
 
     async def write(self, piece: bytes, *, with_response: bool | None = None) -> None:
         """As this phone's stack does; without response it holds a few packets, then makes the app wait."""

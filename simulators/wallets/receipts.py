@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64decode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -75,6 +76,20 @@ def verify_promise_json(
     item = [promise["index"], promise["receivedAt"], promise["quality"], None, n]
     signature = b64decode(text(promise["signature"], 88), validate=True)
     return verify_promise(encode([PROMISE_TYPE, promise["origin"], signature, [item]]), key, contents)
+
+
+def notice_in_cbor(text: bytes) -> bytes:
+    """A receipt in JSON as the same message in CBOR. Raises `ValueError` or `KeyError` for anything else."""
+    told = json.loads(text)
+    if told["status"] == "included":
+        paths = [[bytes.fromhex(node) for node in told[name]] for name in ("objectPath", "leafPath")]
+        entry, note = b64decode(told["entry"], validate=True), str(told["checkpoint"]).encode()
+        place = integer(told["index"]), entry, integer(told["objectIndex"])
+        return encode([INCLUSION_TYPE, told["origin"], *place, *paths, note])
+    promise = told["promise"]
+    signature = b64decode(promise["signature"], validate=True)
+    item = [promise["index"], promise["receivedAt"], promise["quality"], None, promise["leaves"]]
+    return encode([PROMISE_TYPE, promise["origin"], signature, [item]])
 
 
 def verify_inclusion(message: bytes, key: bytes, coordinator: NoteKey, content: bytes) -> Included:

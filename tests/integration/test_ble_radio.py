@@ -99,7 +99,7 @@ async def test_a_phone_that_vanishes_with_answers_pending_holds_nobody_up() -> N
             for n in range(16)
         ]
         await asyncio.sleep(0)
-        with pytest.raises(TransmitRefused, match="16 answers wait"):
+        with pytest.raises(TransmitRefused, match="16 messages wait"):
             await driver.transmit(TxRequest(payload=b"one more", reply_to=path))
         rig.silent = False
         wallet = Wallet(snapshot(50_000, 3), b"short")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -70,14 +71,15 @@ async def test_what_the_gateway_announces_can_be_read() -> None:
     rig = Rig()
     async with rig.running() as driver, beside(rig) as central:
         driver.announce(
-            {"key": bytes(range(32)), "beacon": b"\x88\x16", "checkpoint": b"note", "quality": b"\x02"}
+            {"key": bytes(range(32)), "beacon": b"\x88\x16", "checkpoint": b"note", "clock": struct.pack(">qB", 3_600_000, 2)}
         )
         for fact in (
             {"id": b"x"},
             {"time": b"x"},
             {"colour": b"red"},
             {"hint": bytes(21)},
-            {"key": bytes(513)},
+            {"key": bytes(33)},
+            {"beacon": bytes(513)},
         ):
             with pytest.raises(ValueError, match="cannot be announced"):
                 driver.announce(fact)
@@ -88,8 +90,9 @@ async def test_what_the_gateway_announces_can_be_read() -> None:
     assert read[0xFFF4] == b"hill-1"
     assert read[0xFFF5] == bytes(range(32))
     assert read[0xFFF6] == b"note"
-    assert len(read[0xFFF7]) == 9
-    assert read[0xFFF7][8] == 2
+    milliseconds, quality = struct.unpack(">QB", read[0xFFF7])
+    assert abs(milliseconds - 3_600_000 - time.time() * 1000) < 60_000
+    assert quality == 2
 
 
 @pytest.mark.parametrize("kind", ["write", "write_without_response"])

@@ -14,8 +14,10 @@ from vector_wallet import CASES, VectorWallet, allowed, in_json
 
 from drivers.ble import BleDriver
 from gateway.core.admission import Admission, Rate, Rates
-from gateway.model import Source, Stamp, TimeQuality
+from gateway.core.owed import Owed
+from gateway.model import Stamp, TimeQuality
 from gateway.services import frame_intake
+from gateway.services.contacts import Contacts
 from gateway.services.reception import Reception, Signer
 from gateway.systemclock import SystemClock
 from simulators.phones.air import Air, VirtualController
@@ -42,7 +44,7 @@ class JsonWallet:
         self.outcomes[self.case["name"]] = "accepted" if told["status"] == "accepted" else told["code"]
 
 
-def reception(behind: Rig) -> Reception:
+def reception(behind: Rig, owed: Owed | None = None) -> Reception:
     wide = Rate(messages=1_000_000, bytes=1 << 40)
     return Reception(
         behind.recorder,
@@ -53,25 +55,19 @@ def reception(behind: Rig) -> Reception:
         monotonic=lambda: NOW / 1000,
         max_bytes=lambda: PLENTY,
         answered=lambda radio, word: None,
+        owed=owed,
     )
 
 
 @asynccontextmanager
-async def gateway(air: Air, behind: Rig, *, json_too: bool) -> AsyncIterator[None]:
-    """The driver with the intake that answers each frame by the way it came; JSON in JSON."""
-    desk = reception(behind)
-    in_cbor = desk.submit("ble", 0.002)
-
-    async def submit(message: bytes, peer: str, correlation: str) -> bytes:
-        if not (json_too and message.startswith(b"{")):
-            return await in_cbor(message, peer, correlation)
-        source = Source(radio="ble", peer=peer, correlation_id=correlation, linger_s=0.002)
-        return json.dumps((await desk.snapshot(source, message)).to_json()).encode()
-
+async def gateway(air: Air, behind: Rig) -> AsyncIterator[None]:
+    """The driver with the intake that answers each frame by the way it came."""
+    owed = Owed()
+    desk = Contacts("ble", 0.002, reception(behind, owed), behind.store, owed)
     async with TcpPort(VirtualController(air, "dongle", public_address="C0:FF:EE:00:00:01/P")) as port:
         settings = {"controller": port.address, "peer_messages_per_minute": 1000}
         driver = BleDriver("ble", settings, clock=SystemClock())
-        taking = asyncio.create_task(frame_intake.take(driver, submit))
+        taking = asyncio.create_task(frame_intake.take(driver, desk.submit, desk))
         try:
             yield
         finally:
@@ -88,7 +84,7 @@ async def visit(air: Air, number: int, wallet: VectorWallet | JsonWallet) -> Non
 
 async def hand_over_all(wallets: Sequence[VectorWallet | JsonWallet], behind: Rig) -> None:
     air = Air()
-    async with gateway(air, behind, json_too=isinstance(wallets[0], JsonWallet)):
+    async with gateway(air, behind):
         await asyncio.gather(*(visit(air, number, wallet) for number, wallet in enumerate(wallets)))
     outcomes = {name: outcome for wallet in wallets for name, outcome in wallet.outcomes.items()}
     assert len(outcomes) == len(CASES)

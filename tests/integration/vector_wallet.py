@@ -81,6 +81,9 @@ class VectorWallet:
         return self._message
 
     def on_answer(self, answer: bytes) -> bool:
+        if answer.startswith(b"{"):  # what CBOR could not even say
+            self.outcomes[self._case["name"]] = json.loads(answer)["code"]
+            return True
         fields = decode(answer)
         assert isinstance(fields, list)
         if fields[0] == 17:

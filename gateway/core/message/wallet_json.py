@@ -55,6 +55,11 @@ def decode_transactions(body: bytes, *, max_bytes: int) -> TransactionsUpload:
     return _refusing(body, max_bytes, _read_transactions_upload)
 
 
+def decode_upload(body: bytes, *, max_bytes: int) -> SnapshotUpload | TransactionsUpload:
+    """Either of these, as a radio brings them, where no path says which; raises `Refused` likewise."""
+    return _refusing(body, max_bytes, _read_upload)
+
+
 def _refusing(body: bytes, max_bytes: int, read: Callable[[dict[str, object]], T]) -> T:
     if len(body) > max_bytes:
         raise Refused(Refusal.TOO_LARGE, f"{len(body)} bytes seen, {max_bytes} allowed")
@@ -76,6 +81,10 @@ def _parse(body: bytes) -> object:
         parse_constant=_refuse_constant,
         object_pairs_hook=_refuse_duplicate_names,
     )
+
+
+def _read_upload(envelope: dict[str, object]) -> SnapshotUpload | TransactionsUpload:
+    return _read_snapshot_upload(envelope) if "snapshot" in envelope else _read_transactions_upload(envelope)
 
 
 def _read_snapshot_upload(envelope: dict[str, object]) -> SnapshotUpload:
