@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from drivers.base import Locator
+from drivers.base import Locator, PulseClock
 from drivers.errors import DriverConfigError, DriverLost
 from drivers.gps import GpsDriver, ubx
 from drivers.lora_sx1301 import Sx1301Driver
@@ -163,3 +163,16 @@ async def test_frames_are_stamped_with_gps_time_though_the_hosts_clock_is_wrong(
             assert receiver.stats().gauges["pulses_no_pps"] >= 1
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
+
+
+async def test_another_counter_starts_over_and_utc_of_the_old_one_is_not_told() -> None:
+    receiver = GpsDriver("gps", {}, clock=WarpClock())
+    assert isinstance(receiver, PulseClock)
+    receiver.reference.pulse(1_000_000, 1_800_000_000 * NANO)
+    assert receiver.unix_ns_at(1_500_000) == 1_800_000_000 * NANO + NANO // 2
+
+    async def latched() -> int:
+        return 0
+
+    receiver.use_counter(latched)
+    assert receiver.unix_ns_at(1_500_000) is None

@@ -422,3 +422,25 @@ async def test_an_antenna_that_no_step_of_the_table_suits_is_refused(rig: Rig) -
     with pytest.raises(TransmitRefused, match=r"even -6 dBm exceeds 16.15 dBm EIRP") as caught:
         queue._gain_index(14.0, band)
     assert caught.value.reason == "power"
+
+
+async def test_a_frame_given_back_while_it_leaves_says_so_and_one_that_waits_does_not(rig: Rig) -> None:
+    async with opened(rig, region="EU868") as radio:
+        long = request(b"x" * 50, spreading_factor=12)
+        leaving = asyncio.ensure_future(radio.transmit(long))
+        waiting = asyncio.ensure_future(radio.transmit(request(b"behind")))
+        while not (held := rig.chip._transmitter.current) or rig.clock.micros() < held.start_us:
+            await rig.clock.sleep(0.01)
+    for task, on_air in ((leaving, True), (waiting, False)):
+        with pytest.raises(TransmitRefused) as caught:
+            await task
+        assert (caught.value.reason, caught.value.on_air) == ("no_route", on_air)
+
+
+async def test_without_a_duty_cycle_of_its_own_only_the_dwell_time_is_kept(rig: Rig) -> None:
+    async with opened(rig, region="EU868", duty_cycle=False) as radio:
+        ledger = radio._transmitter.ledger
+        assert ledger is not None
+        assert ledger.usage(0) == {}
+        assert radio.routes() == {rig.settings()["address"]: None}
+    assert radio.routes() == {}

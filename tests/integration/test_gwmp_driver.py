@@ -307,3 +307,13 @@ async def test_a_payload_is_the_bytes_that_were_heard() -> None:
         assert frame.lora is not None
         assert frame.lora.counter_us == stamp
         assert frame.lora.airtime_us == 399_616
+
+
+async def test_every_forwarder_that_can_be_reached_is_a_route_for_what_nobody_asked_for() -> None:
+    async with station() as here, pulled(here.forwarder(1)) as one, pulled(here.forwarder(2)) as two:
+        routes = here.driver.routes()
+        assert set(routes) == {one.name, two.name}
+        await here.driver.transmit(TxRequest(payload=b"to all", reply_to=routes[two.name], lora=DOWN))
+        assert (one.counts["emitted"], two.counts["emitted"]) == (0, 1)
+        here.clock.now = 61.0
+        assert here.driver.routes() == {}

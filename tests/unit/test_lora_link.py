@@ -405,3 +405,44 @@ def test_a_message_whose_work_was_interrupted_is_submitted_anew_when_its_device_
     again = message_of(deliver(link, [Poll(xid_of(content(1)))], at=60.0))
     assert again.content == first.content
     assert sends(link.answer(again.context, PROMISE, 60.4))
+
+
+BEACON_CHANNEL = EU868.broadcast(7, 125_000)
+
+
+def test_a_broadcast_goes_out_at_once_as_a_batch_that_answers_nobody() -> None:
+    link = LoraLink(EU868, power_dbm=30.0)
+    assert BEACON_CHANNEL is not None
+    (send,) = link.broadcast(b"beacon" * 20, BEACON_CHANNEL, "c1", "path", 100.0)
+    assert isinstance(send, Send)
+    assert (send.window, send.priority, send.counter_us) == (Window.NONE, Priority.NOTICE, None)
+    assert (send.concentrator, send.reply_to, send.heard) == ("c1", "path", None)
+    assert send.payload[:6] == bytes([0xE0, 0x14]) + hashlib.sha256(b"beacon" * 20).digest()[:4]
+    assert send.power_dbm == 27.0
+    assert link.refused(send, "collision", 100.0) == []
+
+
+def test_broadcasts_leave_three_quarters_of_the_hour_to_answers() -> None:
+    link, now = LoraLink(EU868), 0.0
+    assert BEACON_CHANNEL is not None
+    while link.broadcast(b"b" * 200, BEACON_CHANNEL, "c1", None, now):
+        now += 1.0
+    assert link.counts["notice_duty_cycle"] == 1
+    assert link.duty_left_s(now)["P"] == pytest.approx(0.75 * 360, abs=1)
+
+
+def test_without_a_region_nothing_is_broadcast() -> None:
+    link = LoraLink(None)
+    assert BEACON_CHANNEL is not None
+    assert link.broadcast(b"b", BEACON_CHANNEL, "c1", None, 0.0) == []
+    assert link.counts["region_unset"] == 1
+
+
+def test_airtime_of_a_frame_that_may_have_left_in_part_stays_spent() -> None:
+    link = LoraLink(EU868)
+    message = message_of(deliver(link, fragments(content(1))))
+    (send,) = sends(link.answer(message.context, PROMISE, 0.3))
+    used = link.duty_used_s(0.3)["M"]
+    assert used == pytest.approx(send.booking.airtime_us / 1e6)
+    link.refused(send, "no_route", 0.5, on_air=True)
+    assert link.duty_used_s(0.5)["M"] == pytest.approx(used)
