@@ -1,4 +1,4 @@
-"""The off-grid gateway daemon: signed wallet snapshots in by radio, provable evidence out to a coordinator."""
+"""The off-grid gateway: signed wallet snapshots in by radio, provable evidence out to a coordinator."""
 
 from __future__ import annotations
 

@@ -140,8 +140,8 @@ async def test_a_fault_while_it_runs_is_named_and_over_when_it_is_over(
 async def test_deaf_receivers_are_reset_when_silence_is_unusual(
     rig: Rig, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lora = {"options": rig.settings(watchdog_s=0.5, silence_s=1.0)}
-    lora |= {"frequency": 868, "region": "EU868", "driver": "lora_sx1301"}
+    options = rig.settings(watchdog_s=0.5, silence_s=1.0)
+    lora = {"options": options, "frequency": 868, "region": "EU868", "driver": "lora_sx1301"}
     async with home(tmp_path, rig, caplog, monkeypatch, lora=lora) as there:
         await there.until(lambda: rig.chip.receiving)
         for n in range(25):

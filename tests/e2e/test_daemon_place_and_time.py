@@ -62,7 +62,12 @@ async def test_a_gps_with_pps_tells_place_time_and_each_frames_moment_under_a_wr
     rig.clock.step_wall(-40 * 365 * 86_400)
     frames: list[Frame] = []
     heard = Metrics.heard
-    monkeypatch.setattr(Metrics, "heard", lambda self, frame: (frames.append(frame), heard(self, frame)))
+
+    def kept(metrics: Metrics, frame: Frame) -> None:
+        frames.append(frame)
+        heard(metrics, frame)
+
+    monkeypatch.setattr(Metrics, "heard", kept)
     async with home(tmp_path, rig, caplog, monkeypatch, **sections(gps)) as there:
         told = await status(there, lambda told: told["gps"]["gauges"].get("pulses_taken", 0) >= 2)
         assert told["time"]["quality"] == 3

@@ -71,7 +71,12 @@ async def test_what_the_gateway_announces_can_be_read() -> None:
     rig = Rig()
     async with rig.running() as driver, beside(rig) as central:
         driver.announce(
-            {"key": bytes(range(32)), "beacon": b"\x88\x16", "checkpoint": b"note", "clock": struct.pack(">qB", 3_600_000, 2)}
+            {
+                "key": bytes(range(32)),
+                "beacon": b"\x88\x16",
+                "checkpoint": b"note",
+                "clock": struct.pack(">qB", 3_600_000, 2),
+            }
         )
         for fact in (
             {"id": b"x"},

@@ -422,9 +422,9 @@ def test_the_example_file_documents_every_setting_and_nothing_else() -> None:
 
 
 def test_every_value_in_the_example_file_is_its_default_or_marked_as_an_example(tmp_path: Path) -> None:
-    path = tmp_path / "full.yml"
-    path.write_text(full_example())
-    config, lines = load(path), example_lines()
+    file = tmp_path / "full.yml"
+    file.write_text(full_example())
+    config, lines = load(file), example_lines()
     for path, default in sections(Config):
         marked = re.search(r"#.*\bexample\b", lines[path]) is not None
         assert marked or value_at(config, path) == default, path

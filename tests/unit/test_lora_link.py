@@ -103,6 +103,7 @@ def test_an_answer_too_late_for_the_first_window_goes_to_the_second_then_to_the_
     assert due == pytest.approx(10 + 4.5 + 8 - 0.5)
     (send,) = sends(link.due(due or 0.0))
     assert send.window is Window.COMMON
+    assert send.counter_us is not None
     assert COUNTER + 14_000_000 <= send.counter_us <= COUNTER + 30_000_000 - send.booking.airtime_us
 
 

@@ -29,7 +29,8 @@ FRAMES = [
     ]
 ]
 
-STEP = st.tuples(
+Step = tuple[Data | Poll, float, str, float, bytes, str | None]
+STEP: st.SearchStrategy[Step] = st.tuples(
     st.sampled_from(FRAMES),
     st.floats(0, 9),  # seconds until then
     st.sampled_from(["near", "far"]),  # who hears it
@@ -100,7 +101,9 @@ class World:
 @pytest.mark.parametrize("name", ["EU868", "US915"])
 @settings(max_examples=60)
 @given(steps=st.lists(STEP, min_size=1, max_size=60))
-def test_nothing_overlaps_nothing_exceeds_and_everything_starts_in_a_window(name: str, steps: list) -> None:
+def test_nothing_overlaps_nothing_exceeds_and_everything_starts_in_a_window(
+    name: str, steps: list[Step]
+) -> None:
     world = World(REGIONS[name])
     for step in steps:
         world.step(*step)
@@ -108,6 +111,7 @@ def test_nothing_overlaps_nothing_exceeds_and_everything_starts_in_a_window(name
     assert world.link.next_due() is None
     by_concentrator = defaultdict(list)
     for send in world.sent:
+        assert send.heard is not None
         by_concentrator[send.heard.concentrator].append(send)
         check(send, world.region)
     for sends in by_concentrator.values():
@@ -117,6 +121,8 @@ def test_nothing_overlaps_nothing_exceeds_and_everything_starts_in_a_window(name
 
 def check(send: Send, region: Region) -> None:
     """One frame against the region's rules and its device's windows."""
+    assert send.heard is not None
+    assert send.heard.counter_us is not None
     booking, after = send.booking, send.booking.start - send.heard.at
     band = region.sub_band(booking.channel.frequency_hz)
     assert band is not None

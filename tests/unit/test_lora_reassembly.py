@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from itertools import permutations
 from random import Random
 
@@ -14,6 +15,7 @@ from gateway.core.lora.frames import split, xid_of
 from gateway.core.lora.reassembly import (
     MAX_CANDIDATES,
     Joined,
+    Outcome,
     Progress,
     Reassembly,
     ReassemblyLimits,
@@ -25,7 +27,15 @@ XID = xid_of(MESSAGE)
 CHUNKS = split(MESSAGE, 25)
 
 
-def feed(reassembly, fragments, *, xid=XID, total=4, peer="a", now=0.0):
+def feed(
+    reassembly: Reassembly,
+    fragments: Iterable[tuple[int, bytes]],
+    *,
+    xid: bytes = XID,
+    total: int = 4,
+    peer: str = "a",
+    now: float = 0.0,
+) -> Outcome:
     outcomes = [reassembly.add(xid, i, total, chunk, peer=peer, now=now) for i, chunk in fragments]
     return outcomes[-1]
 

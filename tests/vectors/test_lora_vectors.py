@@ -58,7 +58,7 @@ def test_downlinks() -> None:
     ack, part, abort = GOLDEN["ack"], GOLDEN["answer_part"], GOLDEN["abort"]
     bitmap = bytes([sum(1 << index for index in ack["held"])])
     chunk = bytes.fromhex(part["chunk"])
-    frames = {
+    frames: dict[str, Ack | Answer | Part | Abort] = {
         ack["frame"]: Ack(XID, ack["total"], bitmap),
         GOLDEN["answer"]["frame"]: Answer(XID, bytes.fromhex(GOLDEN["answer"]["message"])),
         part["frame"]: Part(FrameType.ANSWER_PART, XID, part["index"], part["total"], chunk),
