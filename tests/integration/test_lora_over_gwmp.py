@@ -4,26 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from random import Random
 
 import pytest
-from lora_rig import HashWallet, listening, lora_rig, receipt_for
+from lora_rig import HashWallet, Rig, listening, lora_rig, receipt_for
 
 from drivers.errors import DriverLost
+from drivers.lora_gwmp import GwmpDriver
 from drivers.lora_gwmp.wire import PushData, RxPacket
 from gateway.core.lora.regions import REGIONS
 from gateway.errors import FatalError
+from simulators.lora.device import LoraDevice
 from simulators.lora.ether import Transmission
 from simulators.lora.forwarder import UdpFaults
 
 
-async def hand_over_all(rig, wallets, *, spreading_factor=7):
+async def hand_over_all(
+    rig: Rig, wallets: Sequence[HashWallet], *, spreading_factor: int = 7
+) -> list[LoraDevice]:
     devices = [rig.device(wallet, spreading_factor) for wallet in wallets]
     async with asyncio.TaskGroup() as group:
         for device in devices:
             group.create_task(device.run())
     return devices
+
+
+def lose(driver: GwmpDriver) -> None:
+    """Its socket goes away under it."""
+    assert driver._transport is not None
+    driver._transport.abort()
 
 
 def messages(count: int, size: int, seed: int = 1) -> list[bytes]:
@@ -215,6 +226,21 @@ async def test_a_store_that_fails_for_good_stops_the_service_with_its_own_error(
             await asyncio.wait({rig.service})
 
 
+async def test_a_radio_that_fails_while_it_sends_ends_the_service_and_is_not_taken_for_a_full_disk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def transmit(request: object) -> None:
+        raise OSError("the bus is gone")
+
+    with pytest.raises(OSError, match="bus"):
+        async with lora_rig() as rig, rig.forwarder() as forwarder:
+            monkeypatch.setattr(rig.driver, "transmit", transmit)
+            await forwarder.pulled.wait()
+            forwarder.hear(Transmission(one_frame(b"message"), (868_100_000, 7, 125_000), inverted_iq=False))
+            await asyncio.wait({rig.service})
+    assert not rig.link.counts["airtime_unsaved"]
+
+
 async def test_a_lost_radio_ends_the_service_with_driver_lost_and_the_link_remembers_over_a_new_run() -> None:
     async with lora_rig() as rig:
         (content,) = messages(1, 400)
@@ -226,7 +252,7 @@ async def test_a_lost_radio_ends_the_service_with_driver_lost_and_the_link_remem
             forwarder.hear(Transmission(frames[0], (868_100_000, 7, 125_000), inverted_iq=False))
             while not rig.link.counts["data"]:
                 await asyncio.sleep(0.002)
-        rig.driver._transport.abort()
+        lose(rig.driver)
         with pytest.raises(DriverLost):
             await rig.service
         again = asyncio.create_task(rig.intake.run())
@@ -255,7 +281,7 @@ async def test_a_message_with_the_recorder_when_the_radio_is_lost_is_recorded_in
             await forwarder.pulled.wait()
             forwarder.hear(Transmission(one_frame(b"message"), (868_100_000, 7, 125_000), inverted_iq=False))
             await recording.wait()
-        rig.driver._transport.abort()
+        lose(rig.driver)
         with pytest.raises(DriverLost):
             await rig.service
         again = asyncio.create_task(rig.intake.run())
