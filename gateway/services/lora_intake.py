@@ -125,9 +125,11 @@ class LoraIntake:
         try:
             if self._cover is not None:
                 await self._cover(send)
-            await self._radio.transmit(_request(send))
         except OSError:  # said where it failed
             self._refused(send, "airtime_unsaved", tasks)
+            return
+        try:
+            await self._radio.transmit(_request(send))
         except TransmitRefused as refusal:
             log.debug("not sent", extra={"radio": self.name, "reason": refusal.reason, "seen": str(refusal)})
             self._refused(send, refusal.reason, tasks, on_air=refusal.on_air)
