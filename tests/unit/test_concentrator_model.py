@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from drivers.lora_sx1301.calibration import Calibration
-from drivers.lora_sx1301.failure import StartFailure
-from drivers.lora_sx1301.radio import write_radio
 
 from drivers.lora_sx1301 import boards, calibration, counter, receive, send, start
 from drivers.lora_sx1301 import registers as reg
+from drivers.lora_sx1301.calibration import Calibration
+from drivers.lora_sx1301.failure import StartFailure
 from drivers.lora_sx1301.firmware import Firmware
+from drivers.lora_sx1301.radio import write_radio
 from drivers.lora_sx1301.registers import Registers
 from drivers.lora_sx1301.send import Emission, LoraModulation, Trigger
 from drivers.lora_sx1301.steps import Steps, Wait
