@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +15,6 @@ import click
 
 from drivers.base import (
     Broadcaster,
-    ChannelFigures,
     Check,
     CounterLatch,
     Driver,
@@ -29,8 +28,8 @@ from drivers.base import (
 )
 from drivers.errors import DriverConfigError, DriverError, TransmitRefused
 from drivers.registry import load_driver
+from gateway.cli.checks import Screen, heard
 from gateway.cli.options import config_option
-from gateway.cli.radios import channel_table
 from gateway.cli.running import NotRunning, ask
 from gateway.config import Config, RadioSetup, gps_setup, load, radio_setups
 from gateway.core.lora.downlinks import Send
@@ -209,7 +208,7 @@ class Test:
         hearing.cancel()
         with suppress(asyncio.CancelledError):
             await hearing
-        self._tell(_heard(radio.stats().channels, self._seconds))
+        self._tell(heard(radio.stats().channels, self._seconds))
 
     async def _pps(self, radio: CounterLatch) -> Check:
         first = await radio.latched_counter_us()
@@ -280,58 +279,6 @@ class Test:
             return Check("GPS", "warn", "it speaks, without a fix yet", "a cold start outdoors takes minutes")
         place = f"{newest.latitude_deg:.5f}, {newest.longitude_deg:.5f}"
         return Check("GPS", "pass", f"fix at {place} with {newest.satellites} satellites")
-
-
-MARKS = {"pass": "ok  ", "warn": "WARN", "fail": "FAIL"}
-
-
-class Screen:
-    """Lines, and below them a table that is drawn over itself where there is a terminal."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        self._quiet = quiet
-        self._live = sys.stdout.isatty()
-        self._drawn = 0
-
-    def line(self, check: Check) -> None:
-        """A check; what to do stands below it."""
-        if self._quiet:
-            return
-        click.echo(f"{MARKS[check.verdict]}  {check.name:<16} {check.seen}")
-        if check.fix:
-            click.echo(f"      {'':<16} -> {check.fix}")
-
-    def table(self, channels: Sequence[ChannelFigures], left_s: float) -> None:
-        """What was heard so far; without a terminal only at the end."""
-        if self._quiet or not (self._live or left_s == 0):
-            return
-        lines = list(self._rows(channels, left_s))
-        if self._drawn:
-            click.echo(f"\x1b[{self._drawn}A\x1b[J", nl=False)
-        for line in lines:
-            click.echo(line)
-        self._drawn = len(lines) if left_s else 0
-
-    @staticmethod
-    def _rows(channels: Sequence[ChannelFigures], left_s: float) -> Iterator[str]:
-        if left_s:
-            yield f"      listening, {left_s:.0f} s more"
-        yield from channel_table([channel_document(one) for one in channels])
-
-
-def _heard(channels: Sequence[ChannelFigures], seconds: float) -> Check:
-    frames, bad = sum(one.frames for one in channels), sum(one.crc_errors for one in channels)
-    if frames:
-        best = max(one.rssi_dbm for one in channels if one.frames)
-        seen = (
-            f"{frames} frames in {seconds:g} s, the strongest channel at {best:.0f} dBm; {bad} with a bad CRC"
-        )
-        return Check("RX", "pass", seen)
-    if bad:
-        fix = "a weak signal, or another network nearby: check the antenna and its connector"
-        return Check("RX", "warn", f"only {bad} frames with a bad CRC in {seconds:g} s", fix)
-    fix = "have a device send meanwhile; if it does, check the antenna, its connector and lora.frequency"
-    return Check("RX", "warn", f"nothing heard in {seconds:g} s", fix)
 
 
 def _request(send: Send) -> TxRequest:
