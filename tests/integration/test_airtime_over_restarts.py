@@ -121,6 +121,18 @@ async def test_an_orderly_end_leaves_no_credit_behind(machine: Machine) -> None:
     assert second.link.duty_used_s(machine.monotonic())["P"] == pytest.approx(spent.airtime_us / 1e6)
 
 
+async def test_many_restarts_do_not_carry_the_past_along(machine: Machine) -> None:
+    process = machine.start()
+    await process.send_until_refused(b"x" * 200)
+    process.book.close()
+    content = machine.path.read_bytes()
+    for _ in range(50):
+        machine.at += 1.0
+        process = machine.start()
+        process.book.close()
+        assert machine.path.read_bytes() == content
+
+
 async def test_after_a_reboot_all_counts_as_sent_just_now(machine: Machine) -> None:
     used = await machine.start().send_until_refused(b"x" * 200)
     machine.at += 3000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -46,7 +47,8 @@ class DutyLedger:
         self._hours: dict[str, _Hour] = {}
         self._closed_until = closed_until
         for spent in sorted(past, key=lambda spent: spent.at):
-            self._add(spent.band, spent.airtime_us, spent.at)
+            # Into the bucket that ends there, or many restarts would carry it ahead of themselves.
+            self._add(spent.band, spent.airtime_us, (math.ceil(spent.at / BUCKET_S) - 1) * BUCKET_S)
 
     def allows(self, band: SubBand, airtime_us: int, at: float, share: float = 1.0) -> bool:
         """Whether ``airtime_us`` more at ``at`` (seconds) stays within ``share`` of what is permitted."""
