@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from gateway.core.lora.downlinks import Send
+from gateway.core.lora.downlinks import MAX_WAITING, Send
 from gateway.core.lora.frames import Data, FrameType, Poll, split, xid_of
 from gateway.core.lora.link import LoraLink, Message
 from gateway.core.lora.reassembly import ReassemblyLimits
@@ -396,6 +396,20 @@ def test_garbage_and_foreign_frames_are_counted_by_reason() -> None:
     assert link.counts["foreign"] == 200
     assert link.counts["type"] > 150
     assert link.counts["malformed"] > 0
+
+
+def test_a_crowd_of_refusals_does_not_take_the_place_of_a_promise() -> None:
+    link, refusal = LoraLink(EU868), bytes([0x84, 0x11, 0x01, 0x00, 0x60])
+    for number in range(MAX_WAITING + 20):
+        refused = message_of(deliver(link, fragments(content(number))))
+        link.answer(refused.context, refusal, 0.3)
+    honest = message_of(deliver(link, fragments(content(9999))))
+    assert link.answer(honest.context, PROMISE, 0.3) == []
+    events: list[Send] = []
+    while (due := link.next_due()) is not None:
+        events += sends(link.due(due))
+    assert events[0].payload.endswith(PROMISE)
+    assert link.gauges(30.0)["waiting"] == 0
 
 
 def test_a_message_whose_work_was_interrupted_is_submitted_anew_when_its_device_asks() -> None:
