@@ -87,6 +87,11 @@ class Admission:
         if bucket is not None:
             _refuse_unless_open(bucket, now, "too much from this device")
 
+    def carried(self, device: str) -> None:
+        """A message brings this device's own payment without its key. Raises Refused (BLOCKED)."""
+        if device in self._blocked:
+            raise Refused(Refusal.BLOCKED, "this device is on the block list")
+
     def verified(self, key: bytes, size: int, now: float) -> None:
         """Charge a device for ``size`` bytes that its key has verified and that were new."""
         _bucket(self._devices, key, self._rates.device, now).take(size)

@@ -11,6 +11,7 @@ from gateway.core.entry import extend_list
 from gateway.core.merkle import Frontier
 from gateway.core.message.answer_json import Tally
 from gateway.core.message.downlink import Resume
+from gateway.core.refusal import Refusal, Refused
 from gateway.core.submission import (
     EncodedObject,
     Facts,
@@ -151,6 +152,7 @@ def _judge_loose(
     prepared: Prepared, message: TransactionsUpload, facts: Facts, radio: str, stamp: Stamp
 ) -> Judgement:
     verdict = verify_transactions(message, known=_KnownTransactions(prepared, facts), keys=_Keys(facts))
+    key = _vouching(verdict) if message.key is None else message.key
     items = tuple(
         [
             _full_item(judged, None, receipt, facts)
@@ -162,13 +164,21 @@ def _judge_loose(
         kind=EntryKind.TRANSACTIONS,
         radio=radio,
         stamp=stamp,
-        key=message.key,
+        key=key,
         proven=verdict.proven,
         items=items,
         snapshot=None,
         horizon=facts.horizon,
     )
     return Judgement(contents, _tally(verdict), submission)
+
+
+def _vouching(verdict: Verdict) -> bytes | None:
+    """The key that loose transactions without one stand under. Raises Refused for what cannot stand: there
+    is no uploader whose ledger would lack it."""
+    if any(judged.standing is Standing.INVALID for judged in verdict.items):
+        raise Refused(Refusal.SIGNATURE, "no key of its sender verifies it")
+    return next((judged.key for judged in verdict.items if judged.key), None)
 
 
 def _item(judged: Judged, body: bytes | None, receipt: EncodedObject | None, facts: Facts) -> Item | int:
@@ -257,9 +267,9 @@ class _Keys:
         return self._facts.keys.get(signer, ())
 
 
-def _signers(key: bytes, items: Sequence[LedgerItem]) -> frozenset[str]:
+def _signers(key: bytes | None, items: Sequence[LedgerItem]) -> frozenset[str]:
     """Device ids whose keys may be needed: of senders, and of receivers that sent a receipt."""
-    signers = {device_id(key)}
+    signers = set() if key is None else {device_id(key)}
     for item in items:
         if isinstance(item.transaction, Transaction):
             signers.add(item.transaction.sender)

@@ -70,7 +70,7 @@ class HeldBase:
 class Question(NamedTuple):
     """What the verifier asks before it judges: hashes and identities in list order, 32 bytes each."""
 
-    key: bytes
+    key: bytes | None
     identities: tuple[bytes, ...]
     receipts: tuple[bytes, ...] = ()
     signers: frozenset[str] = frozenset()
@@ -141,12 +141,15 @@ class SnapshotDraft:
 
 
 class Submission(NamedTuple):
-    """A judged upload, to be logged. ``key`` is the uploader's, ``proven`` all keys proven by this upload."""
+    """A judged upload, to be logged. ``proven`` are all keys proven by this upload.
+
+    ``key`` is the uploader's; where loose transactions said none, that of one they verified under, or None.
+    """
 
     kind: EntryKind
     radio: str
     stamp: Stamp
-    key: bytes
+    key: bytes | None
     proven: frozenset[bytes]
     items: tuple[Item | int, ...]
     """A bare ordinal stands for a transaction that is held as verified, and of which nothing is new."""

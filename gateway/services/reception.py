@@ -29,6 +29,7 @@ from gateway.core.owed import Owed
 from gateway.core.receipt import promise_leaf, promise_text
 from gateway.core.refusal import Refusal, Refused
 from gateway.core.submission import HeldPlace, Upload
+from gateway.core.wallet.transaction import Transaction
 from gateway.core.wallet.upload import SnapshotUpload, TransactionsUpload
 from gateway.model import ContentPlace, Head, Source, Stamp
 from gateway.store import Store
@@ -209,15 +210,23 @@ class Reception:
                 return replace(await self.beacon(), key=key)
             case StatusQuery(content):
                 return await self.receipt(content)
-        self._admission.claimed(message.key, self._monotonic())
+        self._claimed(message)
         upload = Upload(message=message, source=source, fingerprint=fingerprint)
         answer = replace(_answer_of(await self._recorder.record(upload)), key=message.key)
-        if isinstance(answer.message, Promise) and len(answer.contents) == 1:
+        if message.key is not None and isinstance(answer.message, Promise) and len(answer.contents) == 1:
             self._owed.promised(message.key, answer.contents[0], answer.message.entries[0].index)
         # Loose transactions are charged to nobody: anyone can hand them in under another's key.
         if isinstance(message, SnapshotUpload) and answer.word == "accepted":
             self._admission.verified(message.key, size, self._monotonic())
         return answer
+
+    def _claimed(self, message: SnapshotUpload | TransactionsUpload) -> None:
+        if message.key is not None:
+            self._admission.claimed(message.key, self._monotonic())
+            return
+        for item in message.items:
+            if isinstance(item.transaction, Transaction):
+                self._admission.carried(item.transaction.sender)
 
     def _promise(self, origin: str, place: ContentPlace, content: bytes) -> Promise:
         held = HeldPlace(place.index, place.received_at_ms, place.quality)

@@ -236,8 +236,12 @@ class Recorder:
             tally=judgement.tally,
             duplicate=appended.entry is None,
         )
-        self._resumes.pop(flight.upload.message.key, None)
-        self._remember(flight.upload.fingerprint, recorded)
+        key = flight.upload.message.key
+        if key is not None:
+            self._resumes.pop(key, None)
+        # A HELLO in between may verify what came without a key: it is judged anew when it comes again.
+        if key is not None or not judgement.tally.unverified:
+            self._remember(flight.upload.fingerprint, recorded)
         return recorded
 
     def _remember(self, fingerprint: bytes, recorded: Recorded) -> None:
@@ -251,6 +255,7 @@ class Recorder:
     def _resume(self, flight: _Flight, resume: Resume) -> Resume | Loose:
         """RESUME, and LOOSE where three of them in a row within an hour did not help this key."""
         key, now = flight.upload.message.key, self._monotonic()
+        assert key is not None  # noqa: S101 - only a snapshot has a base
         recent = [at for at in self._resumes.pop(key, []) if now - at < RESUMES_WITHIN_S]
         if len(recent) >= RESUMES:
             return Loose()

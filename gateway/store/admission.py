@@ -159,7 +159,7 @@ class Admission:
         if submission.snapshot is not None and is_snapshot:
             objects.append((int(Kind.SNAPSHOT), submission.snapshot.header, int(ObjectState.VERIFIED), None))
         row = self._keys.find(submission.key)
-        if row is None or row.logged:
+        if row is None or row.logged or submission.key is None:
             return objects
         if objects or any(plan.transaction or plan.receipt for plan in plans):
             body = encode_object(DeviceKeyObject(submission.key))
@@ -195,6 +195,7 @@ class Admission:
         plans: Sequence[_Plan],
         listed: _Listed,
     ) -> None:
+        assert submission.key is not None  # noqa: S101 - a snapshot has one
         key_id, leaf, base = self._keys.id_of(submission.key), group.size - 1, listed.base
         held = HeldList(leaf, 1 if base is None else base.depth + 1, listed.raws)
         if draft.base is None:

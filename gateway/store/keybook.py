@@ -53,8 +53,10 @@ class KeyBook:
         said = [key for key in self._by_device.get(device, ()) if key not in known]
         return (*proven, *(DeviceKey(key, proven=False) for key in said))
 
-    def find(self, key: bytes) -> ProvenKey | None:
-        """The proven key, None while nothing has proven it."""
+    def find(self, key: bytes | None) -> ProvenKey | None:
+        """The proven key, None while nothing has proven it, or where nobody said one."""
+        if key is None:
+            return None
         found = self._by_key.get(key)
         if found is None:
             self._rows(device_id(key), key_number(key))

@@ -114,7 +114,8 @@ def _read_snapshot(
 
 
 def _read_transactions(key: object, items: object) -> TransactionsUpload:
-    upload = TransactionsUpload(as_bytes(key, KEY_BYTES), _read_items(items))
+    said = None if key is None else as_bytes(key, KEY_BYTES)
+    upload = TransactionsUpload(said, _read_items(items))
     refuse_unreceiptable(upload.items)
     return upload
 

@@ -37,7 +37,10 @@ class SnapshotUpload:
 
 @dataclass(frozen=True, slots=True)
 class TransactionsUpload:
-    """Transactions without a snapshot, each receipted by itself."""
+    """Transactions without a snapshot, each receipted by itself.
 
-    key: bytes
+    `key` None: the carrier says no key, and a transaction stands under those known for its sender.
+    """
+
+    key: bytes | None
     items: tuple[LedgerItem, ...]

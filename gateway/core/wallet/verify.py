@@ -118,7 +118,7 @@ def verify_snapshot(
 def verify_transactions(upload: TransactionsUpload, *, known: KnownTransactions, keys: KnownKeys) -> Verdict:
     """Judges transactions that come without a snapshot; raises `Refused` with DUPLICATE.
 
-    The uploader's key has signed nothing but perhaps these, so it counts as a candidate.
+    The uploader's key, where it says one, has signed nothing but perhaps these: it counts as a candidate.
     """
     identities = tuple(item.transaction.identity for item in upload.items)
     _refuse_duplicates(identities, None)
@@ -149,12 +149,14 @@ def _refuse_duplicates(identities: Sequence[bytes], base: Base | None) -> None:
 class _Court:
     """The keys in question during one upload; owned by the thread that verifies it."""
 
-    def __init__(self, keys: KnownKeys, uploader: bytes, *, proves_itself: bool) -> None:
+    def __init__(self, keys: KnownKeys, uploader: bytes | None, *, proves_itself: bool) -> None:
         self._lookup = keys
         self._uploader = uploader
         self._keys: dict[str, list[bytes]] = {}
         self._proven: set[bytes] = set()
         self._newly_proven: set[bytes] = set()
+        if uploader is None:
+            return
         self._keys_of(device_id(uploader))
         if proves_itself:
             self._prove(uploader)
@@ -207,7 +209,8 @@ class _Court:
             found = self._lookup(signer)
             proven = [entry.key for entry in found if entry.proven]
             self._proven.update(proven)
-            own = [self._uploader] if signer == device_id(self._uploader) else []
+            uploader = self._uploader
+            own = [uploader] if uploader is not None and signer == device_id(uploader) else []
             ranked = [*own, *proven, *(entry.key for entry in found)]
             self._keys[signer] = list(dict.fromkeys(ranked))[:MAX_KEYS]
         return self._keys[signer]
