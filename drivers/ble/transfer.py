@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
 ACK_EVERY = 16 * 1024
+HEAD_BYTES = 4096  # of a new message follow FIRST or START at once; one no longer than that needs no words
 BUSY_RETRY_S = 5
 USELESS_BYTES = 64 * 1024  # beyond the useful ones of a connection: old offsets, gaps, refused transfers
 
@@ -171,6 +172,7 @@ class Inbox:
         self._acked = 0
         self._gap_told = False
         self._refused_xid: int | None = None
+        self._quiet = False  # the answer says all: no RESUME before it, no DONE
         self._useful = self._useless = 0
 
     @property
@@ -213,10 +215,19 @@ class Inbox:
         partial = self._uploads.begin(self, (start.content_id, start.total), now)
         self._partial, self._xid, self._gap_told, self._refused_xid = partial, start.xid, False, None
         self._useless += wire.START_BYTES
+        self._quiet = False
         if partial.whole:
             return self._finish(partial, now)
-        self._acked = len(partial.chunks)
-        return Taken((wire.resume(start.xid, self._acked),))
+        held = self._acked = len(partial.chunks)
+        resume = Taken((wire.resume(start.xid, held),))
+        if not start.chunk:
+            return resume
+        if held:
+            self._useless += len(start.chunk)
+            return resume
+        self._quiet = start.total <= HEAD_BYTES
+        taken = self._data(wire.Data(start.xid, 0, start.chunk), now)
+        return taken if self._quiet or taken.replies else resume
 
     def _data(self, data: wire.Data, now: float) -> Taken:
         partial = self._partial
@@ -270,7 +281,8 @@ class Inbox:
             return self._refuse(self._xid, Status.CORRUPT, "corrupt")
         self._uploads.park(self, now)
         self._refused_xid = self._xid  # pieces sent twice may still be on their way
-        return Taken((wire.done(self._xid, digest),), message=bytes(partial.chunks), xid=self._xid)
+        replies = () if self._quiet else (wire.done(self._xid, digest),)
+        return Taken(replies, message=bytes(partial.chunks), xid=self._xid)
 
     def _refuse(self, xid: int, status: Status, fault: str, retry_after_s: int = 0) -> Taken:
         self._refused_xid = xid

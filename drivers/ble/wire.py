@@ -9,6 +9,7 @@ version (1); byte 1 the transfer's number, ``xid``; numbers are big-endian::
     DONE   14 xid 00 hash:16                receiver to sender: the whole is here
     DONE   14 xid status retry_after_s:2    receiver to sender: it was refused
     WHOLE  15 xid bytes                     sender to receiver: a message that fits one piece
+    FIRST  17 xid total:3 content_id:12 bytes   START of a message never offered before, with its first bytes
     RESUME 16 xid offset:3                  receiver to sender: go on from offset (answer to START, or a gap)
 """
 
@@ -19,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-START, DATA, ACK, DONE, WHOLE, RESUME = 0x11, 0x12, 0x13, 0x14, 0x15, 0x16
+START, DATA, ACK, DONE, WHOLE, RESUME, FIRST = 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17
 
 CONTENT_ID_BYTES = 12  # the first of SHA-256(message)
 DONE_HASH_BYTES = 16
@@ -53,9 +54,12 @@ class WireError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Start:
+    """With a ``chunk``, it is FIRST."""
+
     xid: int
     total: int
     content_id: bytes
+    chunk: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,8 @@ def decode(value: bytes) -> Piece:
         return Whole(value[1], value[2:])
     if kind == START and len(value) == START_BYTES and any(value[2:5]) and value[1]:
         return Start(value[1], int.from_bytes(value[2:5]), value[5:])
+    if kind == FIRST and len(value) > START_BYTES and any(value[2:5]) and value[1]:
+        return Start(value[1], int.from_bytes(value[2:5]), value[5:START_BYTES], value[START_BYTES:])
     if kind in (ACK, DONE, RESUME) and len(value) >= DATA_HEADER:
         return Word(value[1])
     raise WireError(f"no piece: {value[:8].hex()} ({len(value)} bytes)")

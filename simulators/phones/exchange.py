@@ -91,11 +91,21 @@ class Exchange:
         if len(self._message) + 2 <= self._room:
             return self._all_in_one()
         if not self._started:
-            self._started, self._answered = True, False
-            self._sent = None if self._cut_before else 0
-            total = len(self._message).to_bytes(3, "big")
-            return b"\x11" + bytes([self._xid]) + total + self._digest[:12]
+            return self._start()
         return self._next_data()
+
+    def _start(self) -> bytes:
+        """START, or FIRST where nothing of the message can be there yet."""
+        self._started, self._answered = True, False
+        head = bytes([self._xid]) + len(self._message).to_bytes(3, "big") + self._digest[:12]
+        room = self._step + 5 - 1 - len(head)
+        if self._cut_before or room <= 0:
+            self._sent = None if self._cut_before else 0
+            return b"\x11" + head
+        self._answered = len(self._message) <= HEAD_START  # then no word comes unless there is need
+        self._sent = min(room, len(self._message))
+        self.sent_bytes += self._sent
+        return b"\x17" + head + self._message[: self._sent]
 
     def _all_in_one(self) -> bytes | None:
         if self._started:
@@ -143,11 +153,11 @@ class Exchange:
         self._confirmed = max(self._confirmed, offset)
         if not go_back:
             return
-        if self._answered:
-            self._sent = offset  # what we sent after it was lost
-            return
-        self._answered, self.resumed_at = True, offset
-        self._sent = max(offset, self._sent or 0)
+        if self.resumed_at is None:
+            self.resumed_at = offset
+        # After the first word on a START, what we sent behind it is on its way; later it was lost.
+        self._sent = offset if self._answered else max(offset, self._sent or 0)
+        self._answered = True
 
     def _done(self, xid: int, status: int, rest: bytes) -> Event:
         if status == 0:

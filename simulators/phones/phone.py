@@ -355,7 +355,7 @@ async def _flood(call: Call, message: bytes) -> None:
 
 
 async def _start_and_stop(call: Call, message: bytes) -> None:
-    call.exchange.offer(message + bytes(600))
+    call.exchange.offer(message + bytes(600), cut_before=True)
     piece = call.exchange.next_piece()
     assert piece is not None  # noqa: S101 - it was just offered
     await call.write(piece)

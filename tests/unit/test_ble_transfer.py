@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.ble import wire
-from drivers.ble.transfer import ACK_EVERY, USELESS_BYTES, Inbox, Taken, TransferLimits, Uploads
+from drivers.ble.transfer import ACK_EVERY, HEAD_BYTES, USELESS_BYTES, Inbox, Taken, TransferLimits, Uploads
 from drivers.ble.wire import Status
 from simulators.phones.exchange import WINDOW, Answer, Delivered, Event, Exchange, ProtocolBreach, Refused
 
@@ -58,7 +58,7 @@ def test_a_message_of_any_size_arrives_at_any_mtu(mtu: int, size: int) -> None:
     exchange.offer(message)
     messages, events = pump(exchange, inbox)
     assert messages == [message]
-    assert events == ([] if size + 2 <= min(mtu - 3, 512) else [Delivered(1)])
+    assert events == ([Delivered(1)] if size > HEAD_BYTES else [])
 
 
 @pytest.mark.parametrize("mtu", MTUS)
@@ -81,14 +81,14 @@ def test_after_a_cut_at_any_piece_nothing_that_arrived_is_sent_again(cuts: list[
     message = bytes_of(20_000)
     uploads = Uploads(TransferLimits())
     sent = 0
-    for cut in cuts:
+    for again, cut in enumerate(cuts):
         exchange, inbox = Exchange(mtu), uploads.open()
-        exchange.offer(message)
+        exchange.offer(message, cut_before=bool(again))
         pump(exchange, inbox, pieces=cut)
         sent += exchange.sent_bytes
         inbox.close(0.0)
     exchange, inbox = Exchange(mtu), uploads.open()
-    exchange.offer(message)
+    exchange.offer(message, cut_before=bool(cuts))
     messages, _ = pump(exchange, inbox)
     assert messages == [message]
     assert sent + exchange.sent_bytes == len(message)
@@ -153,8 +153,53 @@ def test_a_head_start_is_not_sent_twice_when_the_gateway_holds_nothing_or_more()
     second.offer(message)
     messages, events = pump(second, uploads.open())
     assert (messages, events) == ([message], [Delivered(1)])
-    assert second.resumed_at == 9 * 177
-    assert second.sent_bytes <= len(message)
+    assert second.resumed_at == 165 + 9 * 177
+    assert second.sent_bytes == 165 + len(message) - second.resumed_at
+
+
+@pytest.mark.parametrize("mtu", MTUS)
+def test_a_short_message_costs_no_word_but_the_answer(mtu: int) -> None:
+    message = bytes_of(HEAD_BYTES)
+    exchange, inbox = Exchange(mtu), Uploads(TransferLimits()).open()
+    exchange.offer(message)
+    taken = [inbox.receive(piece, 0.0) for piece in iter(exchange.next_piece, None)]
+    assert [one.replies for one in taken] == [()] * len(taken)
+    assert taken[-1].message == message
+
+
+def test_a_piece_of_a_short_message_that_was_lost_is_asked_for() -> None:
+    message = bytes_of(1_000)
+    exchange, inbox = Exchange(185), Uploads(TransferLimits()).open()
+    exchange.offer(message)
+    pump(exchange, inbox, pieces=2)
+    assert exchange.next_piece() is not None  # and it is lost
+    assert pump(exchange, inbox) == ([message], [])
+    assert exchange.sent_bytes == len(message) + 2 * 177
+
+
+def test_a_short_message_that_is_there_already_is_delivered_again_with_a_word() -> None:
+    uploads, message = Uploads(TransferLimits()), bytes_of(1_000)
+    for words in ([], [Delivered(1)]):
+        exchange = Exchange(185)
+        exchange.offer(message)
+        assert pump(exchange, uploads.open()) == ([message], words)
+
+
+def test_the_first_bytes_of_a_long_message_are_answered_like_start() -> None:
+    uploads, message = Uploads(TransferLimits()), bytes_of(HEAD_BYTES + 1)
+    first = bytes((0x17,)) + start(message)[1:] + message[:100]
+    assert uploads.open().receive(first, 0.0).replies == (wire.resume(1, 0),)
+    one = uploads.open()
+    one.receive(start(message), 0.0)
+    one.receive(data(0, message[:500]), 0.0)
+    one.close(0.0)
+    assert uploads.open().receive(first, 0.0).replies == (wire.resume(1, 500),)
+
+
+def test_a_short_message_that_does_not_hash_to_its_id_is_refused() -> None:
+    message = bytes_of(100)
+    first = bytes((0x17,)) + start(message)[1:] + bytes(100)
+    assert status_of(Uploads(TransferLimits()).open().receive(first, 0.0)) == Status.CORRUPT
 
 
 def test_acknowledgements_come_about_every_16_kib() -> None:
@@ -173,7 +218,7 @@ def test_a_delivered_message_is_delivered_again_for_a_start_and_not_a_byte_more(
     uploads, message = Uploads(TransferLimits()), bytes_of(5_000)
     first, second = Exchange(185), Exchange(185)
     first.offer(message)
-    second.offer(message)
+    second.offer(message, cut_before=True)
     pump(first, uploads.open())
     messages, events = pump(second, uploads.open())
     assert messages == [message]
@@ -217,6 +262,7 @@ def test_a_second_start_parks_the_first_transfer() -> None:
     [
         b"", b"\x11", b"\x12\x01\x00\x00\x00", b"\x15\x01", b"\x21\x01" + bytes(15), b"{}",
         b"\x11\x01\x00\x00\x00" + bytes(12), b"\x11\x01\x00\x00\x05" + bytes(11), b"\x13\x01",
+        b"\x15\x00of nobody", b"\x11\x00\x00\x00\x05" + bytes(12), b"\x17\x01\x00\x00\x05" + bytes(12),
     ],
 )  # fmt: skip
 def test_what_is_no_piece_is_refused_by_name(value: bytes) -> None:
