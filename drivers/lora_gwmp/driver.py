@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+from drivers.airtime import lora_airtime_us
 from drivers.base import Clock, DriverStats, Frame, LoraDownlink, LoraUplink, TxReceipt, TxRequest
 from drivers.errors import DriverConfigError, DriverError, DriverLost, TransmitRefused
 from drivers.frames import FrameQueue
-from drivers.lora_gwmp.airtime import time_on_air_us
 from drivers.lora_gwmp.forwarders import Address, Forwarder, Forwarders
 from drivers.lora_gwmp.settings import GwmpSettings
 from drivers.lora_gwmp.wire import (
@@ -335,7 +335,7 @@ def _uplink(packet: RxPacket, forwarder: Forwarder) -> LoraUplink:
         snr_db=packet.snr_db,
         channel=packet.channel,
         concentrator=forwarder.name,
-        airtime_us=time_on_air_us(
+        airtime_us=lora_airtime_us(
             len(packet.payload),
             spreading_factor=packet.spreading_factor,
             bandwidth_hz=packet.bandwidth_hz,
@@ -363,7 +363,7 @@ def _tx_packet(lora: LoraDownlink, payload: bytes) -> TxPacket:
 
 
 def _airtime(packet: TxPacket) -> int:
-    return time_on_air_us(
+    return lora_airtime_us(
         len(packet.payload),
         spreading_factor=packet.spreading_factor,
         bandwidth_hz=packet.bandwidth_hz,

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from drivers.airtime import fsk_airtime_us, lora_airtime_us
 from drivers.base import (
     Check,
     Clock,
@@ -33,7 +34,6 @@ from drivers.base import (
     TxRequest,
 )
 from drivers.errors import DriverConfigError, DriverLost, TransmitRefused
-from drivers.lora_sx1301.airtime import fsk_airtime_us, lora_airtime_us
 from drivers.lora_sx1301.concentrator import Concentrator
 from drivers.lora_sx1301.firmware import Firmware, FirmwareRejected
 from drivers.lora_sx1301.images import IMPORT_COMMAND, firmware_status, import_firmware, load_firmware

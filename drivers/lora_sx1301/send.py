@@ -19,8 +19,8 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from drivers.airtime import CODING_RATES, fsk_airtime_us, lora_airtime_us
 from drivers.lora_sx1301 import registers as reg
-from drivers.lora_sx1301.airtime import CODING_RATES, fsk_airtime_us, lora_airtime_us
 from drivers.lora_sx1301.boards import TxGain
 from drivers.lora_sx1301.calibration import MIX_GAINS, Offsets
 from drivers.lora_sx1301.radio import frequency_word

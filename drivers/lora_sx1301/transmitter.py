@@ -11,10 +11,10 @@ import itertools
 from collections import Counter
 from dataclasses import dataclass, replace
 
+from drivers.airtime import CODING_RATES
 from drivers.base import Clock, LoraDownlink, TxReceipt, TxRequest
 from drivers.errors import TransmitRefused
 from drivers.lora_sx1301 import send
-from drivers.lora_sx1301.airtime import CODING_RATES
 from drivers.lora_sx1301.concentrator import Concentrator, TooLate
 from drivers.lora_sx1301.ledger import AirtimeLedger, Claim
 from drivers.lora_sx1301.regions import SubBand

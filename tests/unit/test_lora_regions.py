@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.lora_gwmp.airtime import time_on_air_us
+from drivers.airtime import lora_airtime_us
 from gateway.core.lora.airtime import airtime_us
 from gateway.core.lora.duty import DutyLedger
 from gateway.core.lora.regions import EU868, REGIONS, US915, Channel, DataRate, SubBand
@@ -36,7 +36,7 @@ def test_link_driver_and_simulator_agree_on_time_on_air(
     size: int, spreading_factor: int, bandwidth: int, crc: bool
 ) -> None:
     ours = airtime_us(size, spreading_factor=spreading_factor, bandwidth_hz=bandwidth, crc=crc)
-    drivers = time_on_air_us(size, spreading_factor=spreading_factor, bandwidth_hz=bandwidth, crc=crc)
+    drivers = lora_airtime_us(size, spreading_factor=spreading_factor, bandwidth_hz=bandwidth, crc=crc)
     assert ours == drivers
     assert abs(ours - lora_us(size + 2 * crc, spreading_factor, bandwidth, 5, 8)) <= 1
 

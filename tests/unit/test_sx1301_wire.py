@@ -6,9 +6,9 @@ import hashlib
 
 import pytest
 
+from drivers.airtime import fsk_airtime_us, lora_airtime_us
 from drivers.errors import DriverConfigError
 from drivers.lora_sx1301 import boards, receive, send, start
-from drivers.lora_sx1301.airtime import fsk_airtime_us, lora_airtime_us
 from drivers.lora_sx1301.counter import LinearCounter
 from drivers.lora_sx1301.firmware import FirmwareRejected, check_image, identify, parse_image
 from drivers.lora_sx1301.registers import Registers
