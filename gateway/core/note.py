@@ -19,8 +19,7 @@ from enum import IntEnum
 from hashlib import sha256
 from typing import Self
 
-from nacl.bindings import crypto_sign_open
-from nacl.exceptions import BadSignatureError
+from gateway.core.wallet.signature import SIGNATURE_BYTES, verifies
 
 # The specification asks for 16 signatures at least, and says that one may come to 5 kB (post-quantum).
 MAX_SIGNATURES = 16
@@ -31,7 +30,6 @@ MAX_UNIX_TIME = 2**63 - 1
 
 KEY_ID_BYTES = 4
 PUBLIC_KEY_BYTES = 32
-_ED25519_BYTES = 64
 _TIME_BYTES = 8
 _LINE_START = "— "
 
@@ -205,15 +203,12 @@ def _cosigned_message(text: str, unix_time: int) -> bytes:
 
 
 def _check_ed25519(key: VerifierKey, message: bytes, value: bytes) -> None:
-    # crypto_sign_open takes signature and message as one: without this, a short signature would eat the text.
-    if len(value) != _ED25519_BYTES:
+    if len(value) != SIGNATURE_BYTES:
         raise NoteInvalid(
-            f"an Ed25519 signature of {len(value)} bytes by {key.name!r}, expected {_ED25519_BYTES}"
+            f"an Ed25519 signature of {len(value)} bytes by {key.name!r}, expected {SIGNATURE_BYTES}"
         )
-    try:
-        crypto_sign_open(value + message, key.public_key)
-    except BadSignatureError:
-        raise NoteInvalid(f"the signature by {key.name!r} does not verify") from None
+    if not verifies(key.public_key, value, message):
+        raise NoteInvalid(f"the signature by {key.name!r} does not verify")
 
 
 def _decode_utf8(raw: bytes) -> str:
