@@ -12,6 +12,9 @@ from gateway.cli.options import config_option
 from gateway.config import load
 from gateway.keys import Owner
 
+_LAST_ID = 2**32 - 2
+_MOST_DIGITS = 10
+
 
 def _owner(ctx: click.Context, option: click.Parameter, value: str | None) -> Owner:
     """``user[:group]`` by name or number; without a group, the user's own."""
@@ -19,11 +22,23 @@ def _owner(ctx: click.Context, option: click.Parameter, value: str | None) -> Ow
         return Owner()
     user, _, group = value.partition(":")
     try:
-        account = pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
-        gid = account.pw_gid if not group else int(group) if group.isdecimal() else grp.getgrnam(group).gr_gid
+        account = pwd.getpwuid(_number(user)) if user.isdecimal() else pwd.getpwnam(user)
+        gid = account.pw_gid if not group else _gid(group)
     except KeyError as error:
         raise click.BadParameter(str(error.args[0])) from None
     return Owner(account.pw_uid, gid)
+
+
+def _gid(group: str) -> int:
+    """A number needs no name in the host's list of groups."""
+    return _number(group) if group.isdecimal() else grp.getgrnam(group).gr_gid
+
+
+def _number(text: str) -> int:
+    """Raises BadParameter above what Linux numbers; (uid_t)-1 means "leave it" to chown(2)."""
+    if len(text) > _MOST_DIGITS or int(text) > _LAST_ID:
+        raise click.BadParameter(f"a user or group is numbered {_LAST_ID} at most")
+    return int(text)
 
 
 @click.command("keygen")

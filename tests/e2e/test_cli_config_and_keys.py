@@ -207,7 +207,18 @@ def test_keygen_with_a_wrong_configuration_makes_nothing(config: Path) -> None:
     assert not (config.parent / "etc").exists()
 
 
-@pytest.mark.parametrize("owner", ["nobody-of-that-name", "root:nobody-of-that-name", "4294967290"])
+@pytest.mark.parametrize(
+    "owner",
+    [
+        "nobody-of-that-name",
+        "root:nobody-of-that-name",
+        "4294967290",
+        "root:4294967295",
+        "root:99999999999",
+        "9" * 5000,
+    ],
+    ids=lambda owner: owner[:24],
+)
 def test_keygen_refuses_an_owner_that_does_not_exist(config: Path, owner: str) -> None:
     code, _, err = offgrid("keygen", "-c", config, "--owner", owner)
 
