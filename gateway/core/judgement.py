@@ -176,8 +176,9 @@ def _judge_loose(
 def _vouching(verdict: Verdict) -> bytes | None:
     """The key that loose transactions without one stand under. Raises Refused for what cannot stand: there
     is no uploader whose ledger would lack it."""
-    if any(judged.standing is Standing.INVALID for judged in verdict.items):
-        raise Refused(Refusal.SIGNATURE, "no key of its sender verifies it")
+    invalid = Standing.INVALID
+    if any(invalid in (judged.standing, judged.receipt_standing) for judged in verdict.items):
+        raise Refused(Refusal.SIGNATURE, "no key of its signer verifies it")
     return next((judged.key for judged in verdict.items if judged.key), None)
 
 
