@@ -244,6 +244,7 @@ def _settings(scenario: Scenario, folder: Path) -> dict[str, object]:
         "address": f"unix:{folder / 'sx1301.sock'}",
         "firmware": str(folder),
         "firmware_sha256": TEST_SHA256,
+        "duty_cycle": False,  # as the daemon sets it: the link keeps it
         "plan": scenario.plan,
         "region": scenario.plan,
     }

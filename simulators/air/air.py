@@ -14,7 +14,7 @@ from typing import Self
 from simulators.air.channel import ControlChannel
 from simulators.air.collisions import Signal, finds_demodulator, survives, uplink_us
 from simulators.air.handset import EIRP_DBM, Handset, Place
-from simulators.air.law import Sent
+from simulators.air.law import DWELL_WINDOW_US, Sent
 from simulators.air.propagation import GATEWAY_DBM, sensitivity_dbm, snr_db
 from simulators.concentrator.air import Emission
 from simulators.lora.plans import Plan, Tuning
@@ -91,9 +91,9 @@ class Air:
     ) -> None:
         await self._channel.__aexit__(kind, error, trace)
 
-    def handset(self, name: str, place: Place) -> Handset:
-        """A radio somewhere."""
-        handset = Handset(name, place, self, self._random)
+    def handset(self, name: str, place: Place, dwell_window_us: int = DWELL_WINDOW_US) -> Handset:
+        """A radio somewhere, which keeps US915's dwell time in windows of this length."""
+        handset = Handset(name, place, self, self._random, dwell_window_us)
         self.handsets.append(handset)
         return handset
 

@@ -9,7 +9,7 @@ from random import Random
 from typing import Protocol
 
 from simulators.air.collisions import uplink_us
-from simulators.air.law import Allowance, Sent
+from simulators.air.law import DWELL_WINDOW_US, Allowance, Sent
 from simulators.air.propagation import DEVICE_DBM, GATEWAY_DBM, LogDistance, sensitivity_dbm
 from simulators.concentrator.air import Emission
 from simulators.lora.device import Listener
@@ -33,15 +33,21 @@ class Place:
 
 
 def places(
-    wanted: Iterable[int], path: LogDistance, random: Random, margin_db: float = MARGIN_DB
+    wanted: Iterable[int],
+    path: LogDistance,
+    random: Random,
+    *,
+    margin_db: float = MARGIN_DB,
+    radius_km: float = RADIUS_KM,
 ) -> list[Place]:
-    """One place for each spreading factor that is wanted, where just that one is needed."""
-    return [_place(factor, path, random, margin_db) for factor in wanted]
+    """One place for each spreading factor that is wanted, where just that one is needed; never ends where
+    no place within the radius needs it."""
+    return [_place(factor, path, random, margin_db, radius_km) for factor in wanted]
 
 
-def _place(wanted: int, path: LogDistance, random: Random, margin_db: float) -> Place:
+def _place(wanted: int, path: LogDistance, random: Random, margin_db: float, radius_km: float) -> Place:
     while True:
-        distance, angle = RADIUS_KM * math.sqrt(random.random()), random.uniform(0, 2 * math.pi)
+        distance, angle = radius_km * math.sqrt(random.random()), random.uniform(0, 2 * math.pi)
         loss_db = path.loss_db(distance, random)
         heard_dbm = EIRP_DBM - loss_db - margin_db
         fit = [factor for factor, least_dbm in GATEWAY_DBM.items() if heard_dbm >= least_dbm]
@@ -89,14 +95,16 @@ class Sky(Protocol):
 class Handset:
     """The medium of one :class:`simulators.lora.device.LoraDevice`."""
 
-    def __init__(self, name: str, place: Place, sky: Sky, random: Random) -> None:
+    def __init__(
+        self, name: str, place: Place, sky: Sky, random: Random, dwell_window_us: int = DWELL_WINDOW_US
+    ) -> None:
         self.name = name
         self.place = place
         self.sent: list[Sent] = []
         self.waited_us = 0  # for the law
         self._sky = sky
         self._random = random
-        self._allowance = Allowance(sky.plan)
+        self._allowance = Allowance(sky.plan, dwell_window_us)
         self._listening: Listening | None = None
 
     @property

@@ -17,6 +17,9 @@ from simulators.lora.plans import Plan
 HOUR_US = 3_600_000_000
 DWELL_US, DWELL_WINDOW_US, DWELL_BELOW_HZ = 400_000, 20_000_000, 500_000
 
+HYBRID_WINDOW_US = 8 * DWELL_US
+"""For a device that is certified as a hybrid system on eight channels: 47 CFR 15.247 (f)."""
+
 Rule = tuple[str, int, int]  # what it applies to, window, most of it
 
 
@@ -44,7 +47,9 @@ class Use:
         return self.used_us / self.limit_us
 
 
-def rules(plan: Plan, frequency_hz: int, bandwidth_hz: int) -> list[Rule]:
+def rules(
+    plan: Plan, frequency_hz: int, bandwidth_hz: int, dwell_window_us: int = DWELL_WINDOW_US
+) -> list[Rule]:
     """What applies to a signal there. Raises ValueError where nothing may be sent."""
     band = plan.band(frequency_hz)
     if band is None:
@@ -52,7 +57,7 @@ def rules(plan: Plan, frequency_hz: int, bandwidth_hz: int) -> list[Rule]:
     share = plan.duty_by_band[band]
     found = [(f"{band[0] / 1e6:.1f} MHz", HOUR_US, int(share * HOUR_US))] if share < 1 else []
     if plan.name == "US915" and bandwidth_hz < DWELL_BELOW_HZ:
-        found.append((f"dwell {frequency_hz / 1e6:.1f} MHz", DWELL_WINDOW_US, DWELL_US))
+        found.append((f"dwell {frequency_hz / 1e6:.1f} MHz", dwell_window_us, DWELL_US))
     return found
 
 
@@ -87,22 +92,26 @@ def fullest(held: Sequence[tuple[int, int]], window_us: int) -> int:
 class Allowance:
     """What one transmitter may still do, for a device that obeys; it sends one frame after another."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, dwell_window_us: int = DWELL_WINDOW_US) -> None:
         self._plan = plan
+        self._dwell_window_us = dwell_window_us
         self._held: dict[str, list[tuple[int, int]]] = defaultdict(list)
 
     def earliest(self, now_us: int, frequency_hz: int, bandwidth_hz: int, airtime_us: int) -> int:
         """From when on it may be sent there. Raises ValueError for what may never be."""
         moments = [now_us]
-        for name, window_us, most_us in rules(self._plan, frequency_hz, bandwidth_hz):
+        for name, window_us, most_us in self._rules(frequency_hz, bandwidth_hz):
             if airtime_us > most_us:
                 raise ValueError(f"{airtime_us / 1e3:.0f} ms may not be sent at {frequency_hz / 1e6:.1f} MHz")
             moments.append(_room(self._held[name], window_us, most_us - airtime_us) - airtime_us)
         return max(moments)
 
+    def _rules(self, frequency_hz: int, bandwidth_hz: int) -> list[Rule]:
+        return rules(self._plan, frequency_hz, bandwidth_hz, self._dwell_window_us)
+
     def enter(self, sent: Sent) -> None:
         """It was sent."""
-        for name, window_us, _ in rules(self._plan, sent.frequency_hz, sent.bandwidth_hz):
+        for name, window_us, _ in self._rules(sent.frequency_hz, sent.bandwidth_hz):
             held = self._held[name]
             held.append((sent.start_us, sent.end_us))
             del held[: bisect_left(held, (sent.end_us - 2 * window_us, 0))]

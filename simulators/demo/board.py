@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from random import Random
 from simulators.air.air import Air
 from simulators.concentrator.images import TEST_SHA256
 from simulators.demo.children import START_S, Child, Failed, child
-from simulators.lora.plans import EU868
+from simulators.lora.plans import US915
 from simulators.lora.windows import DeviceTiming
 
 LOOK_EVERY_S = 0.05
@@ -41,23 +41,23 @@ async def board(folder: Path) -> AsyncIterator[Board]:
     socket, firmware = folder / "lora.sock", folder / "firmware"
     arguments = ("simulators.concentrator", "--socket", str(socket), "--firmware", str(firmware))
     async with child("concentrator", arguments, folder) as process:
-        try:
-            async with asyncio.timeout(START_S):
-                while not socket.with_name("lora.sock.ctl").exists():
-                    await asyncio.sleep(LOOK_EVERY_S)
-        except TimeoutError:
-            raise Failed(f"the concentrator model did not start within {START_S:.0f} s") from None
+        await until(socket.with_name("lora.sock.ctl").exists, "the concentrator model did not start")
         yield Board(process, socket, firmware)
 
 
 @asynccontextmanager
 async def over(board: Board, random: Random, loss: float, timing: DeviceTiming) -> AsyncIterator[Air]:
     """The air, once the gateway receives. Raises `Failed` when it never does."""
-    async with Air(EU868, board.socket, random, loss=loss, timing=timing) as air:
-        try:
-            async with asyncio.timeout(START_S):
-                while not air.gateway_receives():
-                    await asyncio.sleep(LOOK_EVERY_S)
-        except TimeoutError:
-            raise Failed(f"the gateway did not open the concentrator within {START_S:.0f} s") from None
+    async with Air(US915, board.socket, random, loss=loss, timing=timing) as air:
+        await until(air.gateway_receives, "the gateway did not open the concentrator")
         yield air
+
+
+async def until(condition: Callable[[], bool], complaint: str) -> None:
+    """Returns once another process has done it; raises `Failed` when it does not."""
+    try:
+        async with asyncio.timeout(START_S):
+            while not condition():  # noqa: ASYNC110 - neither a file nor a chip's register calls us
+                await asyncio.sleep(LOOK_EVERY_S)
+    except TimeoutError:
+        raise Failed(f"{complaint} within {START_S:.0f} s") from None

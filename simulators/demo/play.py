@@ -15,6 +15,7 @@ import aiohttp
 
 from simulators.air.air import Air
 from simulators.air.handset import places
+from simulators.air.law import HYBRID_WINDOW_US
 from simulators.air.propagation import LogDistance
 from simulators.demo.board import Board, board, over
 from simulators.demo.carriers import Carrier, Forger, LoraCarrier, PhoneCarrier, Tally, session
@@ -28,12 +29,12 @@ from simulators.demo.watch import Watch
 from simulators.lora.device import Medium
 from simulators.lora.ether import Ether
 from simulators.lora.forwarder import SimForwarder, UdpFaults
-from simulators.lora.plans import EU868
+from simulators.lora.plans import US915
 from simulators.lora.windows import DeviceTiming
 from simulators.wallets import Season, Wallet
 
-HANDHELDS, VILLAGERS, PHONES = 6, 3, 11
-PAYMENT_EVERY_S = 0.12
+HANDHELDS, VILLAGERS, PHONES = 4, 3, 17
+PAYMENT_EVERY_S = 0.2
 FORGERY_EVERY_S = 2.0
 LOOK_EVERY_S = 0.25
 AIR_LOSS = 0.015
@@ -44,21 +45,21 @@ PROOFS = {"lora": 1, "village": 1, "http": 5}
 
 ALARMING = frozenset({"warning", "error", "critical"})
 
-MARGIN_DB = 6.0
-"""Handhelds stand where SF7 is heard with this much to spare: what is lost collided or came while we sent."""
+RADIUS_KM = 1.5
+"""Handhelds stand where SF7 will do: what is lost there collided, or came while the gateway sent."""
 
-IMPATIENT = DeviceTiming(common_close_s=6.0)
-"""Nobody at a demo waits 20 s for a device that heard nothing."""
+IMPATIENT = DeviceTiming(common_open_s=2.9, common_close_s=3.0)
+"""Nobody at a demo waits 20 s for a device that heard nothing: it asks again after RX2."""
 
 
 async def play(folder: Path, timetable: Timetable, seed: int, screen: Screen) -> Report:
     """Raises `Failed` when a process fails; the report otherwise, whatever it says."""
     async with AsyncExitStack() as stack:
         concentrator = await stack.enter_async_context(board(folder))
-        here = await stack.enter_async_context(house(folder, Random(seed), **radios(concentrator)))
+        here = await stack.enter_async_context(house(folder, Random(seed), None, **radios(concentrator)))
         http = await stack.enter_async_context(session())
         air = await stack.enter_async_context(over(concentrator, Random(seed + 1), AIR_LOSS, IMPATIENT))
-        ether = Ether(EU868, Random(seed + 2), AIR_LOSS, AIR_LOSS, IMPATIENT)
+        ether = Ether(US915, Random(seed + 2), AIR_LOSS, AIR_LOSS, IMPATIENT)
         forwarder = SimForwarder(FORWARDER, here.gwmp, ether, Random(seed + 3), faults=UDP)
         await stack.enter_async_context(forwarder)
         await asyncio.wait_for(forwarder.pulled.wait(), 10)
@@ -71,13 +72,13 @@ async def play(folder: Path, timetable: Timetable, seed: int, screen: Screen) ->
         return await stage.run(seed)
 
 
-def radios(concentrator: Board) -> Mapping[str, Mapping[str, object]]:
+def radios(concentrator: Board) -> dict[str, Mapping[str, object]]:
     """A concentrator of our own, and a village that kept its packet forwarder."""
     return {
         "lora": {
-            "frequency": 868,
-            "region": "EU868",
-            "tx_power": 16,
+            "frequency": 915,
+            "region": "US915",
+            "tx_power": 27,
             "driver": "lora_sx1301",
             "options": concentrator.options(),
         },
@@ -99,8 +100,10 @@ def _carriers(
     handhelds = season.wallets[:HANDHELDS]
     villagers = season.wallets[HANDHELDS:][:VILLAGERS]
     phones = season.wallets[HANDHELDS + VILLAGERS :]
-    spots = places([7] * HANDHELDS, LogDistance(), random, MARGIN_DB)
-    mediums = [air.handset(one.device_id, spot) for one, spot in zip(handhelds, spots, strict=True)]
+    spots = places([7] * HANDHELDS, LogDistance(), random, radius_km=RADIUS_KM)
+    mediums = [
+        air.handset(one.device_id, spot, HYBRID_WINDOW_US) for one, spot in zip(handhelds, spots, strict=True)
+    ]
     carriers: dict[str, list[Carrier]] = {
         "lora": [lora(one, medium) for one, medium in zip(handhelds, mediums, strict=True)],
         "village": [lora(one, ether) for one in villagers],
@@ -138,9 +141,7 @@ class Stage:
     async def run(self, seed: int) -> Report:
         """From the first payment to the report."""
         self._began = time.monotonic()
-        self._say(
-            f"coordinator, gateway, concentrator and packet forwarder are up; logs are in {self._house.folder}"
-        )
+        self._say(f"coordinator, gateway and two LoRa radios are up; logs are in {self._house.folder}")
         async with self._attended():
             try:
                 async with asyncio.timeout(self._times.deadline):
@@ -279,8 +280,8 @@ class Stage:
             min(self._watch.held[0], self._watch.gateway_size),
             len(self._market.paid),
             [
-                self._row("lora", "EU868, its concentrator", f"{self._watch.frames('lora')} frames"),
-                self._row("village", "EU868, packet forwarder", f"{self._watch.frames('village')} frames"),
+                self._row("lora", "US915, its concentrator", f"{self._watch.frames('lora')} frames"),
+                self._row("village", "US915, packet forwarder", f"{self._watch.frames('village')} frames"),
                 self._row("http", "phones on its Wi-Fi", "uploads"),
             ],
         )

@@ -78,6 +78,13 @@ class _Transfer:
     def xid(self) -> bytes:
         return transfer_id(self.message)
 
+    def next_part(self) -> int:
+        """What to ask for after silence: the first missing part of an answer that has begun, else 0."""
+        for (xid, _, total), parts in self.parts.items():
+            if xid == self.xid and len(parts) < total:
+                return next(i for i in range(total) if i not in parts)
+        return 0
+
     def join(self, frame: Downlink) -> bytes | None:
         """The whole, once all parts of an answer or a batch are there."""
         parts = self.parts.setdefault((frame.xid, frame.kind, frame.total), {})
@@ -142,7 +149,7 @@ class LoraDevice:
                 if polls > MAX_POLLS:
                     return None
                 await asyncio.sleep(self._random.uniform(5, 15) * 2 ** (polls - 1) * self._pause_scale)
-                await self._poll(transfer, 0)
+                await self._poll(transfer, transfer.next_part())
             elif frame.kind == BATCH or frame.xid == transfer.xid:
                 if (over := await self._act(transfer, frame)) != "go on":
                     self._ether.sleep(self)
@@ -158,7 +165,7 @@ class LoraDevice:
             whole = transfer.join(frame)
             if whole is not None:
                 return self._answered(whole, "long_answers")
-            await self._poll(transfer, frame.index + 1)
+            await self._poll(transfer, transfer.next_part())
         elif frame.kind == BATCH:
             whole = transfer.join(frame)
             if whole is not None and hashlib.sha256(whole).digest()[:4] == frame.xid:

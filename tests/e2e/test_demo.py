@@ -47,7 +47,7 @@ async def test_the_demo_ends_with_nothing_lost_and_a_report_that_says_so(tmp_pat
     told = json.loads(report.read_text())
     assert told["ok"] and told["roots_equal"] and told["failures"] == []
     radios = {radio["radio"]: radio for radio in told["radios"]}
-    assert set(radios) == {"lora", "http"}
+    assert set(radios) == {"lora", "village", "http"}
     for radio in radios.values():
         assert radio["accepted"] == radio["acked"] > 0
         assert (radio["lost"], radio["duplicated"]) == (0, 0)
@@ -69,7 +69,7 @@ async def test_ctrl_c_stops_the_demo_and_leaves_nothing_behind(tmp_path: Path) -
     async for line in process.stdout:
         if b"the link to the coordinator is up" in line:
             break
-    assert len(running_in(tmp_path)) == 2
+    assert len(running_in(tmp_path)) == 3
     process.send_signal(signal.SIGINT)
     rest = (await process.stdout.read()).decode()
     assert (await process.wait(), "nothing was left running" in rest) == (130, True)
