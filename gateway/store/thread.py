@@ -66,6 +66,7 @@ class StoreThread:
         self._thread: threading.Thread
         self._ledger: Ledger
         self._size = 0
+        self._broken: FatalError | None = None  # set once, by the thread: every call ends with it then
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
 
     @classmethod
@@ -107,7 +108,7 @@ class StoreThread:
             self._jobs.put(_Wake.SUBMITTED)
 
     async def grown(self, beyond: int) -> Head:
-        if self._size <= beyond:
+        if self._size <= beyond and self._broken is None:
             waiter: asyncio.Future[None] = self.loop.create_future()
             self._waiters.append((beyond, waiter))
             try:
@@ -150,11 +151,12 @@ class StoreThread:
 
     def _rejudge_while_idle(self) -> None:
         try:
-            while self._jobs.empty() and self._ledger.rejudge():
+            while self._broken is None and self._jobs.empty() and self._ledger.rejudge():
                 pass
-        except FatalError:
-            # Whoever asks next is told: every call meets the same database.
+        except Exception as error:  # a bug too: it would end this thread, and every call would wait for ever
             log.exception("the store failed while nobody was asking")
+            self._broken = error if isinstance(error, FatalError) else _fatal(error)
+            self._to_loop(self._tell_broken, self._broken)
 
     def _gather(self) -> bool:
         """Wait for the company of who waits; calls that come between run at once, before the commit.
@@ -172,6 +174,7 @@ class StoreThread:
 
     def _answer(self, call: _Call[object]) -> None:
         try:
+            self._require_whole()
             result: object = call.function(self._ledger)
         except Exception as error:  # it is the caller's, whatever it is
             result = error
@@ -183,11 +186,16 @@ class StoreThread:
             group, self._group = self._group[:MAX_GROUP], self._group[MAX_GROUP:]
         outcomes: list[Outcome]
         try:
+            self._require_whole()
             outcomes = [*self._ledger.append([item.submission for item in group])]
         except Exception as error:  # every one of the group is told
             outcomes = [error] * len(group)
         self._to_loop(_deliver, [item.done for item in group], outcomes)
         self._tell_growth()
+
+    def _require_whole(self) -> None:
+        if self._broken is not None:
+            raise self._broken
 
     def _tell_growth(self) -> None:
         if self._ledger.size > self._size:
@@ -207,6 +215,17 @@ class StoreThread:
         for beyond, waiter in self._waiters:
             if size > beyond and not waiter.done():
                 waiter.set_result(None)
+
+    def _tell_broken(self, error: FatalError) -> None:
+        for _, waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_exception(error)
+
+
+def _fatal(error: Exception) -> FatalError:
+    fatal = FatalError(f"the store failed while nobody was asking: {type(error).__name__}: {error}")
+    fatal.__cause__ = error
+    return fatal
 
 
 def _resolve(future: asyncio.Future[T], result: T | BaseException) -> None:

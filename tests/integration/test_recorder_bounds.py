@@ -16,8 +16,8 @@ from gateway.core.refusal import Refusal
 from gateway.errors import FatalError
 from gateway.services.recorder import MAX_IN_FLIGHT
 from gateway.store.connection import connect_sqlite
-from simulators.wallets.uploads import snapshot_cbor
-from simulators.wallets.wallet import Wallet
+from simulators.wallets.uploads import snapshot_cbor, transactions_cbor
+from simulators.wallets.wallet import Payment, Wallet
 
 
 def hand_over(n: int) -> bytes:
@@ -25,11 +25,12 @@ def hand_over(n: int) -> bytes:
 
 
 class Breakable:
-    """A real connection that one day finds its database corrupt."""
+    """A real connection that one day finds its database corrupt, or runs into a bug at one statement."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, bug_at: str = "never") -> None:
         self._connection = connect_sqlite(path)
         self.broken = False
+        self._bug_at = bug_at
 
     @property
     def in_transaction(self) -> bool:
@@ -38,6 +39,8 @@ class Breakable:
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Any:
         if self.broken and not sql.startswith("ROLLBACK"):
             raise sqlite3.DatabaseError("database disk image is malformed")
+        if sql.startswith(self._bug_at):
+            raise KeyError("a bug")
         return self._connection.execute(sql, parameters)
 
     def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Any:
@@ -81,4 +84,28 @@ async def test_a_broken_store_ends_the_recorder_and_is_told_to_whoever_waits(tmp
         with pytest.raises(FatalError, match="malformed"):
             await rig.send(hand_over(2))
         with pytest.raises(FatalError, match="malformed"):
+            await running
+
+
+async def test_a_bug_while_nobody_asks_is_fatal_for_all_who_ask_or_wait(tmp_path: Path) -> None:
+    def connect(path: Path) -> Breakable:
+        return Breakable(path, bug_at="SELECT ordinal FROM waiting WHERE signer")  # looked at again
+
+    alice, shop = Wallet(b"alice".ljust(32, b".")), Wallet(b"shop".ljust(32, b"."))
+    async with store_rig(tmp_path / "log.db", connect=connect) as rig:
+        waiting = asyncio.create_task(rig.store.grown(2))
+        running = asyncio.create_task(rig.recorder.run())
+        shop.enter(alice.pay(shop.device_id, 1, NOW))
+        assert (await rig.send(snapshot_cbor(shop.hand_over(NOW)))).tally.unverified == 1
+        other = Payment(alice.signed(shop.device_id, 2, 2, NOW))
+        assert isinstance((await rig.send(transactions_cbor(alice.key, [other]))).answer, Promise)
+        with pytest.raises(FatalError, match="KeyError: 'a bug'"):
+            await waiting
+        with pytest.raises(FatalError, match="KeyError"):
+            await rig.store.head()
+        with pytest.raises(FatalError, match="KeyError"):
+            await rig.store.grown(2)
+        with pytest.raises(FatalError, match="KeyError"):
+            await rig.send(hand_over(3))
+        with pytest.raises(FatalError, match="KeyError"):
             await running
