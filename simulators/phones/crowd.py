@@ -42,8 +42,10 @@ class Crowd:
             for phone in self._phones
         ]
         try:
-            for walk in walks:
-                await walk
+            # Not by awaiting one of them: it would be cancelled with us, may swallow that, and we would stay.
+            ended, _ = await asyncio.wait(walks, return_when=asyncio.FIRST_EXCEPTION)
+            for walk in ended:
+                walk.result()
         finally:
             while pending := [walk for walk in walks if not walk.done()]:
                 for walk in pending:
