@@ -183,6 +183,15 @@ class Notifier(Protocol):
 
 
 @runtime_checkable
+class Acknowledger(Protocol):
+    """Keeps each frame until it is told that it may go, else delivers it again after the next opening."""
+
+    async def settled(self, frame: Frame) -> None:
+        """The gateway keeps what it brought, or has refused it for good. Harmless twice, or when closed."""
+        ...
+
+
+@runtime_checkable
 class Announcer(Protocol):
     """Shows facts about the gateway to whoever comes near, before anything is exchanged."""
 

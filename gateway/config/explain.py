@@ -16,6 +16,9 @@ from gateway.config.fields import Allowed
 from gateway.config.source import Location, Source
 from gateway.errors import Problem
 
+SECRETS = frozenset({"pin"})
+"""Settings whose values are not repeated: a problem goes to the log."""
+
 
 def problems(error: ValidationError, model: type[BaseModel], source: Source) -> Iterator[Problem]:
     """One problem for each finding of ``error``."""
@@ -37,9 +40,10 @@ def _problem(
         return source.problem(location, _saw(source, location) + str(finding["ctx"]["error"]))
     if in_key:
         return source.problem(location, f"allowed: {allowed(_key_of(model, location))}", at_key=True)
-    return source.problem(
-        location, f"saw {source.seen(location)}; allowed: {allowed(_annotation(model, location))}"
-    )
+    words = f"allowed: {allowed(_annotation(model, location))}"
+    if location[-1] in SECRETS:
+        return source.problem(location, words)
+    return source.problem(location, f"saw {source.seen(location)}; {words}")
 
 
 def _saw(source: Source, location: Location) -> str:

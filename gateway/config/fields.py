@@ -56,6 +56,12 @@ BlockedDevice = Annotated[
     Allowed("a device id of 16 hexadecimal digits or a public key of 64, in quotes"),
 ]
 
+PhoneNumber = Annotated[
+    str,
+    StringConstraints(pattern=r"\A\+[0-9]{7,15}\z"),
+    Allowed('a number with its country, such as "+491700000009", in quotes'),
+]
+
 Host = Annotated[
     str,
     StringConstraints(pattern=r"\A[A-Za-z0-9.:_-]{1,253}\z"),

@@ -14,7 +14,7 @@ from drivers.errors import DriverConfigError
 from drivers.registry import load_driver
 from gateway.clock import Clock
 from gateway.config import explain
-from gateway.config.model import Config
+from gateway.config.model import Config, Gsm
 from gateway.config.source import MAX_BYTES, Location, Source, parse
 from gateway.errors import ConfigError, Problem
 
@@ -55,12 +55,14 @@ def load(path: Path, *, clock: Clock | None = None) -> Config:
 
 
 def radio_setups(config: Config) -> tuple[RadioSetup, ...]:
-    """Every radio that a driver serves, ``lora`` and ``ble`` first."""
+    """Every radio that a driver serves, ``lora``, ``ble`` and ``gsm`` first."""
     setups = [
         RadioSetup(name, radio.driver, _settings(config, radio.driver, radio.options), ("radios", name))
         for name, radio in config.radios.items()
     ]
-    lora, ble = config.lora, config.ble
+    lora, ble, gsm = config.lora, config.ble, config.gsm
+    if gsm is not None:
+        setups.insert(0, RadioSetup("gsm", gsm.driver, _gsm_settings(config, gsm), ("gsm",)))
     if ble is not None:
         settings = _settings(config, ble.driver, {"controller": ble.controller, **ble.options})
         setups.insert(0, RadioSetup("ble", ble.driver, settings, ("ble",)))
@@ -99,6 +101,20 @@ def _settings(config: Config, driver: str, options: Mapping[str, Any]) -> Mappin
     if driver == BLUETOOTH:
         return {"id": config.gateway.id, **options}
     return {**concentrator_settings(config), **options} if driver == CONCENTRATOR else options
+
+
+def _gsm_settings(config: Config, gsm: Gsm) -> Mapping[str, Any]:
+    """Explicit options go first, here too."""
+    settings: dict[str, Any] = {
+        "port": gsm.port,
+        "per_minute": gsm.per_minute,
+        "per_day": gsm.per_day,
+        "may_reset_bearer": gsm.may_reset_bearer,
+        "spool": str(config.storage.messages_path),
+    }
+    if gsm.pin is not None:
+        settings["pin"] = gsm.pin
+    return {**settings, **gsm.options}
 
 
 def _read(path: Path) -> bytes:

@@ -21,6 +21,7 @@ from gateway.config.fields import (
     GatewayId,
     Host,
     HttpAddress,
+    PhoneNumber,
     PinnedKey,
     RadioName,
     Section,
@@ -134,6 +135,11 @@ class Storage(Section):
         return self.path.parent / "airtime.json"
 
     @property
+    def messages_path(self) -> Path:
+        """Where text messages wait that are not yet joined, answered or sent; a folder."""
+        return self.path.parent / "gsm"
+
+    @property
     def pin_path(self) -> Path:
         """Where ``register`` keeps the coordinator's key."""
         return self.path.parent / "coordinator.vkey"
@@ -153,6 +159,37 @@ class Ble(Section):
 
     controller: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     driver: DriverName = "ble"
+    options: Options
+
+
+class LastWayHome(Section):
+    """When the coordinator is told by text message how far the log stands.
+
+    After ``after_seconds`` out of reach, then each ``interval_seconds``, doubled each time up to a day; at
+    most ``per_day`` messages.
+    """
+
+    after_seconds: Annotated[int, Field(ge=1, le=604_800)] = 1800
+    interval_seconds: Annotated[int, Field(ge=1, le=86_400)] = 3600
+    per_day: Annotated[int, Field(ge=1, le=100)] = 6
+
+
+class Gsm(Section):
+    """Text messages by a modem. ``options``: the driver's own, beyond those that stand here.
+
+    ``coordinator_number`` None: no last way home. ``answers_per_hour`` is for each number; ``per_minute`` and
+    ``per_day`` bound all that is sent, in messages that are paid for.
+    """
+
+    port: Annotated[str, StringConstraints(min_length=1, max_length=200)] = "/dev/serial/by-id/*"
+    pin: Annotated[str, Field(min_length=4, max_length=8), Allowed("4 to 8 digits, in quotes")] | None = None
+    per_minute: Annotated[int, Field(ge=1, le=60)] = 8
+    per_day: Annotated[int, Field(ge=0, le=100_000)] = 300
+    answers_per_hour: Annotated[int, Field(ge=1, le=1000)] = 20
+    may_reset_bearer: bool = False
+    coordinator_number: PhoneNumber | None = None
+    last_way_home: LastWayHome = LastWayHome()
+    driver: DriverName = "gsm_at"
     options: Options
 
 
@@ -271,6 +308,7 @@ class Config(Section):
     sync: Sync = Sync()
     gps: Gps | None = None
     ble: Ble | None = None
+    gsm: Gsm | None = None
     radios: Radios
     runtime_dir: FilePath = Path("/run/offgrid")
 
@@ -300,7 +338,7 @@ class Config(Section):
     @field_validator("radios")
     @classmethod
     def _no_two_radios_share_a_name(cls, radios: Mapping[str, Radio]) -> Mapping[str, Radio]:
-        taken = sorted({"lora", "http", "gps", "ble"} & radios.keys())
+        taken = sorted({"lora", "http", "gps", "ble", "gsm"} & radios.keys())
         if taken:
             raise ValueError(f"the names of the built-in radios are taken: {', '.join(taken)}")
         return radios

@@ -274,6 +274,39 @@ def test_the_drivers_own_settings_are_judged_where_they_stand(tmp_path: Path) ->
     assert "write serial:/dev/ttyACM0,rtscts" in problem.message
 
 
+def test_a_modem_is_a_radio_whose_settings_come_from_its_section(tmp_path: Path) -> None:
+    assert radio_setups(loaded(tmp_path, SMALL + "gsm: null\n")) == ()
+    text = SMALL + "gsm: {port: /dev/ttyUSB2, pin: '0123', options: {sweep_s: 9}}\n"
+    [gsm] = radio_setups(loaded(tmp_path, text))
+    assert (gsm.name, gsm.driver, gsm.path) == ("gsm", "gsm_at", "gsm")
+    assert gsm.settings == {
+        "port": "/dev/ttyUSB2",
+        "pin": "0123",
+        "per_minute": 8,
+        "per_day": 300,
+        "may_reset_bearer": False,
+        "spool": "/var/lib/offgrid/gsm",
+        "sweep_s": 9,
+    }
+    path = tmp_path / "config.yml"
+    path.write_text(SMALL + "gsm:\n  pin: 'abcd'\n")
+    with pytest.raises(ConfigError) as caught:
+        load(path, clock=SystemClock())
+    [problem] = caught.value.problems
+    assert problem.path == "gsm.pin"
+
+
+def test_a_pin_is_not_repeated_in_what_is_said_of_it(tmp_path: Path) -> None:
+    [problem] = problems(tmp_path, SMALL + "gsm: {pin: 987}\n")
+    assert "gsm.pin: allowed: 4 to 8 digits, in quotes" in problem
+    assert "987" not in problem
+
+
+def test_the_coordinators_number_names_its_country(tmp_path: Path) -> None:
+    [problem] = problems(tmp_path, SMALL + "gsm: {coordinator_number: '0171'}\n")
+    assert "saw '0171'; allowed: a number with its country" in problem
+
+
 def test_a_file_that_cannot_be_read_is_one_problem(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         load(tmp_path / "absent.yml")
@@ -385,7 +418,7 @@ def uncommented(section: str, text: str) -> str:
 def full_example() -> str:
     """The example with every section of one piece of hardware written out."""
     text = EXAMPLE.read_text()
-    for section in ("gps", "ble"):
+    for section in ("gps", "ble", "gsm"):
         text = uncommented(section, text)
     return text
 

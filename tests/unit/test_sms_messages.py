@@ -9,7 +9,7 @@ import pytest
 
 from drivers.gsm_at.alphabet import encode_text
 from gateway.core.checkpoint import Checkpoint
-from gateway.core.message.downlink import Loose, Nack, Promise, PromisedEntry, encode_downlink
+from gateway.core.message.downlink import Downlink, Loose, Nack, Promise, PromisedEntry, encode_downlink
 from gateway.core.refusal import MAX_DETAIL, Refusal, Refused
 from gateway.core.sms.checkpoint import checkpoint_text
 from gateway.core.sms.courtesy import MAX_NUMBERS, Courtesy
@@ -103,8 +103,8 @@ def test_device_messages_travel_as_they_are_and_as_text() -> None:
 
 
 def test_nothing_that_is_an_answer_is_answered() -> None:
-    answers = [Nack(Refusal.BUSY, 5, "later"), Loose()]
-    answers.append(Promise("offgrid/gw/1", bytes(64), (PromisedEntry(1, NOW, 2),)))  # type: ignore[arg-type]
+    promise = Promise("offgrid/gw/1", bytes(64), (PromisedEntry(1, NOW, 2),))
+    answers: list[Downlink] = [Nack(Refusal.BUSY, 5, "later"), Loose(), promise]
     for answer in answers:
         for as_text_ in (True, False):
             for packed in (True, False):
