@@ -1,7 +1,7 @@
 """The one way into the log, for every radio: judge an upload, have it committed, promise it.
 
-record() → verify thread: hashes → store: what is known → verify thread: signatures → store: group commit
-         → event loop: the promise is signed, the answer goes back
+record() → hashes, of many transactions on a verify thread → store: what is known → verify thread: signatures
+         → store: group commit → event loop: the promise is signed, the answer goes back
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -32,6 +33,9 @@ MAX_IN_FLIGHT = 256
 """Uploads between :meth:`Recorder.record` and their commit; one more is answered ``busy``."""
 
 BUSY_RETRY_S = 5
+
+MANY = 256
+"""Transactions; so many or more are hashed on a verify thread: at 1 to 2 µs each they would hold the loop."""
 
 MAX_REMEMBERED = 4096
 """Answers kept by fingerprint, about 3 MB; the one longest not asked for makes room."""
@@ -61,7 +65,6 @@ class _Flight:
     """One upload on its way; handed from thread to thread, never in two hands at once."""
 
     upload: Upload
-    prepared: Prepared
     stamp: Stamp
     future: asyncio.Future[Recorded]
     judgement: Judgement | None = None
@@ -83,8 +86,8 @@ class Recorder:
         self._sign = sign
         self._now = now
         self._monotonic = monotonic
-        self._asking: list[_Flight] = []
-        self._jobs: queue.SimpleQueue[tuple[_Flight, Facts] | None] = queue.SimpleQueue()
+        self._asking: list[tuple[_Flight, Prepared]] = []
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._threads = [
             threading.Thread(target=self._verify, name=f"verify-{number}", daemon=True)
             for number in range(verify_threads)
@@ -138,39 +141,57 @@ class Recorder:
             return recorded
         if self._in_flight >= MAX_IN_FLIGHT:
             return Recorded(answer=Nack(Refusal.BUSY, BUSY_RETRY_S, "too many uploads at once"))
-        prepared = prepare(upload.message)
-        flight = _Flight(upload, prepared, self._now(), asyncio.get_running_loop().create_future())
+        flight = _Flight(upload, self._now(), asyncio.get_running_loop().create_future())
+        if len(upload.message.items) < MANY:
+            self._join(flight, prepare(upload.message))
+        else:
+            self._jobs.put(partial(self._hash, flight))
         self._in_flight += 1
-        if not self._asking:
-            self._store.loop.call_soon(self._ask)
-        self._asking.append(flight)
         return await flight.future
 
-    def _ask(self) -> None:
+    def _join(self, flight: _Flight, prepared: Prepared) -> None:
         """For everybody who came in this turn of the loop: one call into the store's thread."""
+        if not self._asking:
+            self._store.loop.call_soon(self._ask_for_all)
+        self._asking.append((flight, prepared))
+
+    def _ask_for_all(self) -> None:
         flights, self._asking = self._asking, []
-        questions = [flight.prepared.question for flight in flights]
+        self._ask(flights)
+
+    # On any thread.
+
+    def _ask(self, flights: list[tuple[_Flight, Prepared]]) -> None:
+        questions = [prepared.question for _, prepared in flights]
         self._store.ask(questions, lambda answer: self._asked(flights, answer))
 
     # On the store's thread.
 
-    def _asked(self, flights: list[_Flight], answer: list[Facts] | BaseException) -> None:
+    def _asked(self, flights: list[tuple[_Flight, Prepared]], answer: list[Facts] | BaseException) -> None:
         if isinstance(answer, BaseException):
-            for flight in flights:
+            for flight, _ in flights:
                 self._land(flight, answer)
         else:
-            for job in zip(flights, answer, strict=True):
-                self._jobs.put(job)
+            for (flight, prepared), facts in zip(flights, answer, strict=True):
+                self._jobs.put(partial(self._judge, flight, prepared, facts))
 
     # On a verify thread.
 
     def _verify(self) -> None:
         while (job := self._jobs.get()) is not None:
-            self._judge(*job)
+            job()
 
-    def _judge(self, flight: _Flight, facts: Facts) -> None:
+    def _hash(self, flight: _Flight) -> None:
         try:
-            outcome = judge(flight.prepared, facts, flight.upload.source.radio, flight.stamp)
+            prepared = prepare(flight.upload.message)
+        except Exception as error:  # a bug on one upload
+            self._land(flight, error)
+            return
+        self._ask([(flight, prepared)])
+
+    def _judge(self, flight: _Flight, prepared: Prepared, facts: Facts) -> None:
+        try:
+            outcome = judge(prepared, facts, flight.upload.source.radio, flight.stamp)
         except Exception as error:  # Refused, or a bug on one upload
             self._land(flight, error)
             return

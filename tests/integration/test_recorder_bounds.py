@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,13 @@ from typing import Any
 import pytest
 from store_rig import NOW, store_rig
 
+from gateway.core.judgement import Prepared, prepare
 from gateway.core.message.downlink import Nack, Promise
 from gateway.core.refusal import Refusal
+from gateway.core.wallet.upload import SnapshotUpload, TransactionsUpload
 from gateway.errors import FatalError
-from gateway.services.recorder import MAX_IN_FLIGHT
+from gateway.services import recorder
+from gateway.services.recorder import MANY, MAX_IN_FLIGHT
 from gateway.store.connection import connect_sqlite
 from simulators.wallets.uploads import snapshot_cbor, transactions_cbor
 from simulators.wallets.wallet import Payment, Wallet
@@ -68,6 +72,44 @@ async def test_two_copies_heard_at_once_get_one_answer_and_one_leaf(tmp_path: Pa
         one, two = await asyncio.gather(rig.send(hand_over(1)), rig.send(hand_over(1)))
         assert one.answer == two.answer
         assert (await rig.store.head()).size == 1
+
+
+async def test_a_ledger_of_many_transactions_is_hashed_beside_the_loop_and_a_small_one_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, bool]] = []
+
+    def watched(message: SnapshotUpload | TransactionsUpload) -> Prepared:
+        seen.append((len(message.items), threading.current_thread() is threading.main_thread()))
+        return prepare(message)
+
+    monkeypatch.setattr(recorder, "prepare", watched)
+    many, few = Wallet(b"many".ljust(32, b".")), Wallet(b"few".ljust(32, b"."))
+    for n in range(MANY):
+        many.pay("0011223344556677", n + 1, NOW)
+    few.pay("0011223344556677", 1, NOW)
+    async with store_rig(tmp_path / "log.db") as rig:
+        both = [rig.send(snapshot_cbor(wallet.hand_over(NOW))) for wallet in (many, few)]
+        assert all(isinstance(item.answer, Promise) for item in await asyncio.gather(*both))
+        assert rig.recorder.in_flight == 0
+    assert sorted(seen) == [(1, True), (MANY, False)]
+
+
+async def test_a_bug_met_beside_the_loop_is_the_sender_s_and_frees_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bug(message: SnapshotUpload | TransactionsUpload) -> Prepared:
+        raise KeyError("a bug")
+
+    many = Wallet(b"many".ljust(32, b"."))
+    for n in range(MANY):
+        many.pay("0011223344556677", n + 1, NOW)
+    async with store_rig(tmp_path / "log.db") as rig:
+        with monkeypatch.context() as patch, pytest.raises(KeyError, match="a bug"):
+            patch.setattr(recorder, "prepare", bug)
+            await rig.send(snapshot_cbor(many.hand_over(NOW)))
+        assert rig.recorder.in_flight == 0
+        assert isinstance((await rig.send(snapshot_cbor(many.hand_over(NOW)))).answer, Promise)
 
 
 async def test_a_broken_store_ends_the_recorder_and_is_told_to_whoever_waits(tmp_path: Path) -> None:
