@@ -78,10 +78,15 @@ def pack_bodies(bodies: Sequence[bytes]) -> bytes:
 def unpack_bodies(pack: bytes, count: int) -> list[bytes]:
     """Reads :func:`pack_bodies` of ``count`` bodies."""
     bodies, at = [], 2 * count
-    for length in struct.unpack_from(f">{count}H", pack):
+    for length in body_lengths(pack, count):
         bodies.append(pack[at : at + length])
         at += length
     return bodies
+
+
+def body_lengths(pack: bytes, count: int) -> tuple[int, ...]:
+    """In bytes, of each body in it."""
+    return struct.unpack_from(f">{count}H", pack)
 
 
 def read_pack(connection: Connection, leaf: int) -> bytes | None:

@@ -122,7 +122,7 @@ class Ledger:
             return self._refuse_all(submissions, refusal)
         group = self._group()
         try:
-            with self._undone_on_refusal():
+            with self._undone_on_failure():
                 outcomes = [self._admit(group, submission) for submission in submissions]
                 if not group.is_empty:
                     self._commit(group)
@@ -137,7 +137,7 @@ class Ledger:
         if not self._rejudge.is_due or self._standing_refusal() is not None:
             return False
         try:
-            with self._undone_on_refusal():
+            with self._undone_on_failure():
                 group = self._group()
                 self._rejudge.plan(group)
                 self._commit(group)
@@ -178,7 +178,7 @@ class Ledger:
         self._state.halted_what, self._state.halted_fix = halt.what, halt.fix
         self._marks_pending = True
         try:
-            with self._undone_on_refusal():
+            with self._undone_on_failure():
                 self._commit(self._group())
         except DiskRefused:
             return  # kept in memory as a mark: the next commit takes it along, at the latest when closing
@@ -211,17 +211,17 @@ class Ledger:
     def prune(self, policy: RetentionPolicy) -> Freed:
         """Free one round; the ack that allows it is in the same commit, if it was not on disk before."""
         try:
-            with self._undone_on_refusal():
+            with self._undone_on_failure():
                 begin, end = (
                     self._state.pruned_size,
                     retention.prunable(self._connection, self._state, policy),
                 )
                 freed = self._prune(begin, end) if end > begin else 0
-                given_back = retention.shrink(self._connection)
-                self._tally.commits += given_back > 0
+                given_back = self._shrink()
         except DiskRefused:
             return Freed(0, 0, 0, more=False)
-        return Freed(end - begin, freed, given_back, more=end - begin == retention.ROUND)
+        more = end - begin == retention.ROUND or given_back == retention.LARGEST_SHRINK
+        return Freed(end - begin, freed, given_back, more=more)
 
     def figures(self) -> Figures:
         with fatal(self._path):
@@ -244,6 +244,15 @@ class Ledger:
             self._state.pruned_size = end
             self._state.write(self._connection)
         return freed
+
+    def _shrink(self) -> int:
+        pages = retention.spare_pages(self._connection)
+        if not pages:
+            return 0
+        with self._transaction():  # moving pages takes room in the WAL, which a full disk refuses
+            given_back = retention.shrink(self._connection, pages)
+            self._state.write(self._connection)
+        return given_back
 
     def _commit(self, group: Group) -> None:
         """Before this returns nothing of the group is promised; after it, all of it survives a power cut."""
@@ -269,20 +278,31 @@ class Ledger:
         return Group(self._state, self._lookup, self._spends)
 
     @contextmanager
-    def _undone_on_refusal(self) -> Iterator[None]:
-        """Where the disk refuses, memory goes back to what the database has, and keeps only its marks."""
-        marks = self._state
+    def _undone_on_failure(self) -> Iterator[None]:
+        """Whatever goes wrong, memory goes back to what the database has, and keeps only its marks.
+
+        What a failed group had staged would else be found as held, be promised, and its sizes be written with
+        the next commit: a log that no start opens again.
+        """
         try:
             with fatal(self._path):
                 yield
-        except DiskRefused:
-            self._tally.write_failures += 1
+        except BaseException as error:
+            self._tally.write_failures += isinstance(error, DiskRefused)
+            self._read_anew()
+            raise
+
+    def _read_anew(self) -> None:
+        marks = self._state
+        try:
             with fatal(self._path):
                 state = LogState.read(self._connection)
                 if state is None:
-                    raise FatalError(f"{self._path}: the row of the log is gone") from None
+                    raise FatalError(f"{self._path}: the row of the log is gone")
                 state.keep_marks(marks)
                 self._load(state)
+        except BaseException:
+            self._connection.close()  # who does not know where the log stands writes nothing more
             raise
 
     def _load(self, state: LogState) -> None:

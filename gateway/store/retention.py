@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import itemgetter
+
 from gateway.core.submission import ObjectState
 from gateway.model import RetentionPolicy, TimeQuality
 from gateway.store.connection import Connection
+from gateway.store.entries import body_lengths, read_pack
 from gateway.store.state import LogState
 
 ROUND = 1024
 """Entries pruned in one commit, so that no upload waits long behind it."""
 
 VACUUM_PAGES = 4096
-"""Pages given back to the file system in one go: 16 MiB."""
+"""Pages given back to the file system in one commit."""
+
+LARGEST_SHRINK = VACUUM_PAGES * 4096
+"""16 MiB in bytes; where that much was given back, more may be waiting."""
 
 
 def prunable(connection: Connection, state: LogState, policy: RetentionPolicy) -> int:
@@ -34,12 +41,15 @@ def prune_bodies(connection: Connection, begin: int, end: int) -> tuple[int, int
     return freed, unproven
 
 
-def shrink(connection: Connection) -> int:
-    """Give free pages back to the file system; returns the bytes that takes off the file."""
+def spare_pages(connection: Connection) -> int:
+    """Free pages that :func:`shrink` may take off the file at once."""
     free: int = connection.execute("PRAGMA freelist_count").fetchone()[0]
-    pages = min(free, VACUUM_PAGES)
-    if pages:
-        connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+    return min(free, VACUUM_PAGES)
+
+
+def shrink(connection: Connection, pages: int) -> int:
+    """Inside a transaction: give so many free pages back; returns the bytes that takes off the file."""
+    connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
     return pages * 4096
 
 
@@ -71,9 +81,15 @@ def _body_bytes(connection: Connection, begin: int, end: int) -> int:
 
 def _unproven_bytes(connection: Connection, begin: int, end: int) -> int:
     rows = connection.execute(
-        "SELECT pack, 2 * (ordinal - first_ordinal) "
-        "FROM objects JOIN entries USING (leaf) JOIN bodies USING (leaf) "
-        "WHERE leaf >= ? AND leaf < ? AND state != ?",
+        # CROSS JOIN keeps the order written: by entry, its objects by their ordinals, which are its own.
+        "SELECT e.leaf, count, ordinal - first_ordinal FROM entries e CROSS JOIN objects o "
+        "ON ordinal >= first_ordinal AND ordinal < first_ordinal + count "
+        "WHERE e.leaf >= ? AND e.leaf < ? AND state != ? ORDER BY ordinal",
         (begin, end, int(ObjectState.VERIFIED)),
     )
-    return sum(int.from_bytes(pack[at : at + 2], "big") for pack, at in rows)
+    total = 0
+    for (leaf, count), unproven in groupby(rows, key=itemgetter(0, 1)):
+        pack = read_pack(connection, leaf)
+        lengths = () if pack is None else body_lengths(pack, count)
+        total += sum(lengths[at] for _, _, at in unproven)
+    return total

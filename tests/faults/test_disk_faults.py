@@ -12,7 +12,7 @@ from benchmarks.recording_disk import MODES, Disk, after_cut
 from gateway.core.refusal import Refusal, Refused
 from gateway.core.submission import Appended
 from gateway.errors import FatalError
-from gateway.model import Halt
+from gateway.model import Halt, RetentionPolicy
 from gateway.store.ledger import Ledger
 from simulators.wallets.season import Season
 from simulators.wallets.uploads import snapshot_cbor
@@ -117,6 +117,51 @@ def test_a_halt_holds_although_the_disk_is_full_and_is_written_when_there_is_roo
     ledger = open_ledger(disk)
     assert ledger.head().halted is not None
     ledger.close()
+
+
+@pytest.mark.parametrize("code", [apsw.SQLITE_CORRUPT, apsw.SQLITE_NOMEM], ids=["CORRUPT", "NOMEM"])
+def test_a_fatal_error_at_any_write_leaves_nothing_of_its_group_to_be_promised_or_written(code: int) -> None:
+    """The daemon ends by it, but not at once: what comes meanwhile, and closing, meets the same ledger."""
+    first, second, *_ = messages()
+    for at in range(1, faults_in_a_whole_run()):
+        disk = Disk()
+        run, ledger, _ = new_store(disk)
+        commit(run, ledger, first)
+        ledger.mark_acked(1, b"cosigned")
+        fault = disk.fault = Fault(code, at, at)
+        try:
+            commit(run, ledger, second)
+        except FatalError:
+            commit(run, ledger, second)
+        disk.fault = lambda kind: None
+        ledger.close()
+        assert check(disk.synced(), run.acknowledged) is None
+        if fault.seen < at:
+            return
+    raise AssertionError("the second group never got through")
+
+
+def test_a_disk_that_is_full_at_any_write_of_pruning_puts_it_off_and_ends_nothing() -> None:
+    frees_all = RetentionPolicy(max_snapshots=0)
+    for at in range(1, 1000):
+        disk = Disk()
+        run, ledger, _ = new_store(disk)
+        for group in messages():
+            commit(run, ledger, group)
+        ledger.mark_acked(ledger.size, b"cosigned")
+        fault = disk.fault = Fault(apsw.SQLITE_FULL, at, 1 << 30)
+        freed = ledger.prune(frees_all)
+        disk.fault = lambda kind: None
+        if fault.seen < at:
+            assert freed.file_bytes > 0
+            ledger.close()
+            return
+        assert freed.file_bytes == 0
+        assert ledger.prune(frees_all).file_bytes > 0
+        assert ledger.figures().body_bytes == 0
+        ledger.close()
+        assert check(disk.synced(), run.acknowledged) is None
+    raise AssertionError("pruning never got through")
 
 
 def test_an_error_that_is_not_the_disks_size_is_fatal() -> None:

@@ -1,0 +1,67 @@
+"""No statement of the store reads a whole table that grows with the log."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from pathlib import Path
+
+from store_rig import NOW, store_rig
+
+from gateway.model import RetentionPolicy
+from gateway.store.connection import Connection, connect_sqlite
+from simulators.wallets.season import Season
+from simulators.wallets.uploads import snapshot_cbor
+
+SMALL = re.compile(
+    r"SCAN (log|asked|sqlite_master|conflicts|\d+ CONSTANT ROWS?|keys USING INDEX keys_to_rejudge)$"
+)
+"""One row; what was asked; the schema; conflicts, which are counted; the keys that are due."""
+
+FIRST_ROW = "SELECT 1 FROM waiting LIMIT 1"
+"""Reads one row of the table, whatever its plan says."""
+
+
+async def use_all(path: Path, seen: list[str]) -> None:
+    """Whatever the daemon asks of a store, with a restart in the middle."""
+
+    def connect(at: Path) -> Connection:
+        connection = connect_sqlite(at)
+        assert isinstance(connection, sqlite3.Connection)
+        connection.set_trace_callback(seen.append)
+        return connection
+
+    season = Season(4, seed=3)
+    uploads = [snapshot_cbor(wallet.hand_over(season.now_ms)) for wallet in season.play(40, 6)]
+    half = len(uploads) // 2
+    for some in (uploads[:half], uploads[half:]):
+        async with store_rig(path, connect=connect) as rig:
+            for upload in some:
+                recorded = await rig.send(upload)
+                assert await rig.store.content(recorded.contents[0]) is not None
+            head = await rig.store.head()
+            await rig.store.proof(0, head.size)
+            await rig.store.consistency(1, head.size)
+            await rig.store.figures()
+            await rig.store.read_batch(head.acked_size)
+            await rig.store.mark_acked(head.size, b"cosigned")
+            wallet = season.wallets[0]
+            await rig.send(snapshot_cbor(wallet.hand_over(NOW), base=len(wallet.ledger) - 1))
+            await rig.store.prune(RetentionPolicy(max_snapshots=2, received_before_ms=NOW - 1))
+
+
+async def test_every_statement_finds_its_rows_by_an_index(tmp_path: Path) -> None:
+    seen: list[str] = []
+    path = tmp_path / "gateway.db"
+    await use_all(path, seen)
+    assert FIRST_ROW in seen
+    connection = sqlite3.connect(path)
+    scans = {
+        (step, statement)
+        for statement in set(seen) - {FIRST_ROW}
+        if statement.startswith(("SELECT", "WITH", "UPDATE", "DELETE"))
+        for *_, step in connection.execute(f"EXPLAIN QUERY PLAN {statement}")
+        if step.startswith("SCAN") and not SMALL.match(step)
+    }
+    connection.close()
+    assert scans == set()
