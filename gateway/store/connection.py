@@ -70,8 +70,10 @@ def connect_sqlite(path: Path) -> Connection:
 
     A new one is for its owner and group: it holds who paid whom. SQLite gives the WAL the same rights.
     """
-    with suppress(OSError):  # SQLite meets the same obstacle, and has a code for it
-        os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, _MODE))
+    # Never opened where it is there: to close it again would let go of every lock that this process has on
+    # it (https://www.sqlite.org/howtocorrupt.html, 2.2). Of other obstacles SQLite knows the code.
+    with suppress(OSError):
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE))
     return sqlite3.connect(path, timeout=0, isolation_level=None, cached_statements=256)
 
 

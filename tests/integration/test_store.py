@@ -6,6 +6,8 @@ import asyncio
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from gateway.core.message.downlink import Nack
 from gateway.core.refusal import Refusal
 from gateway.errors import FatalError
 from gateway.model import Halt, RetentionPolicy
-from gateway.store import Limits, Store, StoreSettings
+from gateway.store import Limits, Store, StoreSettings, retention
 from simulators.wallets.uploads import snapshot_cbor
 from simulators.wallets.wallet import Wallet
 
@@ -133,6 +135,26 @@ async def test_no_second_store_opens_the_file(path: Path) -> None:
                 pass
 
 
+OPEN_ELSEWHERE = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], timeout=0)
+connection.execute("SELECT COUNT(*) FROM log").fetchone()
+"""
+
+
+async def test_the_lock_holds_against_other_processes_also_after_a_second_opening_in_our_own(
+    path: Path,
+) -> None:
+    async with Store(settings(path)):
+        with pytest.raises(FatalError, match="another process"):
+            async with Store(settings(path)):
+                pass
+        other = subprocess.run(  # noqa: ASYNC221
+            [sys.executable, "-c", OPEN_ELSEWHERE, str(path)], capture_output=True, text=True, check=False
+        )
+    assert "database is locked" in other.stderr
+
+
 async def test_a_database_of_another_gateway_is_refused(path: Path) -> None:
     async with Store(settings(path)):
         pass
@@ -193,6 +215,42 @@ async def test_bodies_go_by_age_only_where_the_clock_was_trusted(path: Path) -> 
         await rig.store.mark_acked(3, b"cosigned")
         policy = RetentionPolicy(max_snapshots=1000, received_before_ms=NOW + 1500)
         assert (await rig.store.prune(policy)).entries == 2
+
+
+async def test_pruning_goes_on_while_there_is_more_of_the_file_to_give_back(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "VACUUM_PAGES", 2)
+    monkeypatch.setattr(retention, "LARGEST_SHRINK", 2 * 4096)
+    async with store_rig(path) as rig:
+        await asyncio.gather(*(rig.send(hand_over(n)) for n in range(250)))
+        await rig.store.mark_acked(250, b"cosigned")
+        freed = [await rig.store.prune(RetentionPolicy(max_snapshots=50))]
+        while freed[-1].more:
+            freed.append(await rig.store.prune(RetentionPolicy(max_snapshots=50)))
+    connection = sqlite3.connect(path)
+    spare = connection.execute("PRAGMA freelist_count").fetchone()[0]
+    connection.close()
+    assert [one.entries for one in freed] == [200] + [0] * (len(freed) - 1)
+    assert len(freed) > 2
+    assert spare == 0
+
+
+async def test_the_share_of_unverified_bytes_is_freed_with_the_bodies(path: Path) -> None:
+    async with store_rig(path) as rig:
+        for n in range(5):
+            wallet = Wallet(b"%032d" % n)
+            stranger = Wallet(b"stranger%024d" % n)
+            wallet.enter(stranger.pay(wallet.device_id, n + 1, NOW))
+            wallet.pay("00112233445566aa", 1, NOW)
+            await rig.send(snapshot_cbor(wallet.hand_over(NOW + n)))
+        await rig.store.mark_acked(5, b"cosigned")
+        before = (await rig.store.figures()).unproven_bytes
+        await rig.store.prune(RetentionPolicy(max_snapshots=2))
+        partly = (await rig.store.figures()).unproven_bytes
+        await rig.store.prune(RetentionPolicy(max_snapshots=0))
+        assert (await rig.store.figures()).unproven_bytes == 0
+        assert 0 < partly < before
 
 
 async def test_what_is_committed_while_nobody_waits_any_more_is_a_duplicate_later(path: Path) -> None:
