@@ -33,7 +33,8 @@ from gateway.store.waiting import RECEIPT_NONCE, count_waiting
 
 _KEY_OBJECT_BYTES = 36
 
-_VERIFIED = ObjectState.VERIFIED  # a member is found slowly through its class
+# A member is found slowly through its class.
+_VERIFIED, _UNVERIFIED = ObjectState.VERIFIED, ObjectState.UNVERIFIED
 _TRANSACTION, _RECEIPT, _RAW = int(Kind.TRANSACTION), int(Kind.RECEIPT), int(Kind.RAW)
 
 Fresh = dict[bytes, list[ObjectRow]]
@@ -136,7 +137,7 @@ class Admission:
         first, leaf = group.state.next_ordinal, group.size
         objects = self._head_objects(group, submission, plans, is_snapshot=listed is not None)
         for plan in plans:
-            _stage_item(group, plan, objects, first)
+            self._stage_item(group, plan, objects, first)
         if objects:
             kind = EntryKind.TRANSACTIONS if listed is None else EntryKind.SNAPSHOT
             group.log(kind, submission.radio, submission.stamp, objects)
@@ -168,6 +169,27 @@ class Admission:
             encoded = EncodedObject(object_hash(body), body)
             objects.append((int(Kind.KEY), encoded, int(ObjectState.VERIFIED), None))
         return objects
+
+    def _stage_item(self, group: Group, plan: _Plan, objects: list[NewObject], first: int) -> None:
+        """Its new objects, and their place among those that wait for a key."""
+        item = plan.item
+        if plan.transaction is not None:
+            plan.place = first + len(objects)
+            kind = _RAW if item.raw else _TRANSACTION
+            objects.append((kind, plan.transaction, int(item.state), item.identity))
+            if item.state is not _VERIFIED and item.spend is not None:
+                self._wait(group, plan.place, *item.spend.key, item.state)
+        if plan.receipt is not None:
+            if item.receipt_state is not _VERIFIED and item.receipt_signer is not None:
+                ordinal = first + len(objects)
+                self._wait(group, ordinal, item.receipt_signer, RECEIPT_NONCE, item.receipt_state)
+            objects.append((_RECEIPT, plan.receipt, int(item.receipt_state), None))
+
+    def _wait(self, group: Group, ordinal: int, signer: int, nonce: int, state: ObjectState) -> None:
+        group.wait(ordinal, signer, nonce)
+        if state is _UNVERIFIED:  # there was no proven key when it was judged; there may be one by now
+            for row in self._keys.proven_by(signer):
+                group.overtaken.setdefault(row.id, (row.key, ordinal))
 
     def _stage_standing(self, group: Group, plan: _Plan, leaf: int) -> None:
         """What a verified signature settles: the conflict index, and whatever waited for it."""
@@ -328,21 +350,6 @@ def _require_fits(submission: Submission, plans: Sequence[_Plan], listed: _Liste
         raise Refused(
             Refusal.TOO_LARGE, f"{size} new bytes at once, at most {MAX_ENTRY_BYTES}; send in parts"
         )
-
-
-def _stage_item(group: Group, plan: _Plan, objects: list[NewObject], first: int) -> None:
-    """Its new objects, and their place among those that wait for a key."""
-    item = plan.item
-    if plan.transaction is not None:
-        plan.place = first + len(objects)
-        kind = _RAW if item.raw else _TRANSACTION
-        objects.append((kind, plan.transaction, int(item.state), item.identity))
-        if item.state is not _VERIFIED and item.spend is not None:
-            group.wait(plan.place, *item.spend.key)
-    if plan.receipt is not None:
-        if item.receipt_state is not _VERIFIED and item.receipt_signer is not None:
-            group.wait(first + len(objects), item.receipt_signer, RECEIPT_NONCE)
-        objects.append((_RECEIPT, plan.receipt, int(item.receipt_state), None))
 
 
 def _raise(

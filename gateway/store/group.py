@@ -44,6 +44,8 @@ class Group:
     logged_keys: list[tuple[int, int]] = field(default_factory=list)
     waiting: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     waiting_texts: dict[SpendKey, int] = field(default_factory=dict)
+    overtaken: dict[int, tuple[bytes, int]] = field(default_factory=dict)
+    """By the id of a proven key, which comes along: the first object that was judged before it was proven."""
     changed: dict[int, ObjectState] = field(default_factory=dict)
     rejudged: list[tuple[int | None, int]] = field(default_factory=list)
 

@@ -53,6 +53,10 @@ class KeyBook:
         said = [key for key in self._by_device.get(device, ()) if key not in known]
         return (*proven, *(DeviceKey(key, proven=False) for key in said))
 
+    def proven_by(self, number: int) -> tuple[ProvenKey, ...]:
+        """Proven keys of a device number, oldest first."""
+        return self._rows(number.to_bytes(8, "big", signed=True).hex(), number)
+
     def find(self, key: bytes | None) -> ProvenKey | None:
         """The proven key, None while nothing has proven it, or where nobody said one."""
         if key is None:

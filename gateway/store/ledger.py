@@ -259,6 +259,7 @@ class Ledger:
         with self._transaction():
             group.write(self._connection)
             self._rejudge.queue(group.keys)
+            self._rejudge.queue_overtaken(group.overtaken)
             self._lookup.settle(self._state.next_ordinal)
             self._state.indexed_ordinal = self._lookup.indexed
             self._state.write(self._connection)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gateway.core.conflict import key_number, spend_of
 from gateway.core.submission import ObjectState
@@ -63,6 +63,13 @@ class Rejudge:
             if self._waits(row.key):
                 self._connection.execute("UPDATE keys SET rejudged = -1 WHERE id = ?", (row.id,))
                 self._keys[row.id] = (row.key, -1)
+
+    def queue_overtaken(self, overtaken: Mapping[int, tuple[bytes, int]]) -> None:
+        """Inside the transaction that logs them: objects whose key was proven since they were judged."""
+        for key_id, (key, first) in overtaken.items():
+            if key_id not in self._keys:  # who is due comes by there anyway
+                self._connection.execute("UPDATE keys SET rejudged = ? WHERE id = ?", (first - 1, key_id))
+                self._keys[key_id] = (key, first - 1)
 
     def plan(self, group: Group) -> None:
         """Stage the next round of the key proven longest ago."""
