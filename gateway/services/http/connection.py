@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 
 import h11
@@ -24,6 +24,10 @@ LINGER_BYTES = 1 << 20
 makes the kernel reset it, and the answer is lost with that (RFC 9112 section 9.6)."""
 
 _DETAIL_CHARS = 200  # h11 quotes the line that it does not like, up to MAX_HEAD of it
+
+
+def _anything(size: int) -> None:
+    """Lets a body grow."""
 
 
 class Request:
@@ -57,8 +61,11 @@ class Request:
         """What follows the last slash of the path."""
         return self.path.rpartition("/")[2]
 
-    async def body(self, largest: int) -> bytes:
-        """All of it, at most ``largest`` bytes. Raises HttpError (BodyTooLarge) and ConnectionError."""
+    async def body(self, largest: int, grown: Callable[[int], None] = _anything) -> bytes:
+        """All of it, at most ``largest`` bytes. Raises HttpError (BodyTooLarge) and ConnectionError.
+
+        ``grown`` is told how many bytes there are, with each piece; what it raises ends the reading.
+        """
         if (self.length or 0) > largest:
             raise BodyTooLarge(largest)
         body, chunks = bytearray(), 0
@@ -68,6 +75,7 @@ class Request:
             self.received = len(body)
             if len(body) > largest:
                 raise BodyTooLarge(largest)
+            grown(len(body))
             if chunks > MAX_CHUNKS:
                 raise HttpError(HTTPStatus.BAD_REQUEST, f"more than {MAX_CHUNKS} chunks")
         return bytes(body)

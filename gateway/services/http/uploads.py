@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from itertools import count
 from typing import Protocol
@@ -20,7 +21,11 @@ LINGER_S = 0.002
 JSON, CBOR = "application/json", "application/cbor"
 
 BODIES_AT_ONCE = 4
-"""Bodies of the largest size that may be held at a time; a small one takes only its own size of that room."""
+"""Bodies of the largest size that may be held at a time; others take their own size of that room."""
+BODIES_OF_ONE_PEER = (BODIES_AT_ONCE + 1) // 2
+"""Its share of the room: who sends slowly keeps others waiting for no more than that."""
+SMALL_PART = 256
+"""A body of this part of the largest size takes no room: all connections together bring one largest."""
 BUSY_RETRY_S = 5
 
 
@@ -45,13 +50,13 @@ Take = Callable[[Source, bytes], Awaitable[Answer]]
 def uploads(reception: Reception) -> Mapping[tuple[str, str], Respond]:
     """Routes that hand in and ask for receipts."""
     sources = _Sources()
-    room = _Room(reception, sources)
+    desk = _Desk(reception, sources)
 
     async def snapshots(request: Request) -> Response:
-        return await room.upload(request, reception.snapshot)
+        return await desk.upload(request, reception.snapshot)
 
     async def transactions(request: Request) -> Response:
-        return await room.upload(request, reception.transactions)
+        return await desk.upload(request, reception.transactions)
 
     async def receipt(request: Request) -> Response:
         content = _hash(request.last_segment)
@@ -92,45 +97,82 @@ class _Sources:
         return Source(radio=RADIO, peer=request.peer, correlation_id=correlation_id, linger_s=LINGER_S)
 
 
-class _Room:
-    """Bounds the bytes of all bodies that are being read or judged; one in chunks may become the largest."""
+class _Desk:
+    """Takes bodies in as far as there is room."""
 
     def __init__(self, reception: Reception, sources: _Sources) -> None:
         self._reception = reception
         self._sources = sources
-        self._taken = 0
+        self._room = _Room()
 
     async def upload(self, request: Request, take_json: Take) -> Response:
-        source = self._sources.of(request)
+        source, largest = self._sources.of(request), self._reception.max_bytes
+        place = _Place(self._room, source.peer, largest)
         try:
-            size = self._admit(request, source)
+            self._admit(request, source, largest)
+            place.grow(request.length or 0)  # one in chunks takes its room as it comes
         except Refused as refused:
             return _response(request, source, self._reception.refuse(source, refused))
-        self._taken += size
         try:
-            body = await request.body(size)
+            body = await request.body(largest, place.grow)
             take = self._reception.message if request.content_type == CBOR else take_json
             return _response(request, source, await take(source, body))
         except BodyTooLarge as error:
             too_large = Refused(Refusal.TOO_LARGE, str(error))
             return _response(request, source, self._reception.refuse(source, too_large))
+        except Refused as refused:
+            return _response(request, source, self._reception.refuse(source, refused))
         finally:
-            self._taken -= size
+            place.leave()
             if request.length is None:
                 self._reception.brought(source, request.received)
 
-    def _admit(self, request: Request, source: Source) -> int:
-        """How many bytes of body may be read now. Raises Refused before a byte of it is."""
-        size, largest = request.length, self._reception.max_bytes
+    def _admit(self, request: Request, source: Source, largest: int) -> None:
+        """Raises Refused before a byte of the body is read."""
+        size = request.length
         if request.content_type not in (JSON, CBOR):
             raise Refused(Refusal.UNSUPPORTED, f"{JSON} or {CBOR} expected")
         if size is not None and size > largest:
             raise Refused(Refusal.TOO_LARGE, f"{size} bytes announced, {largest} allowed")
         self._reception.arrived(source, size or 0)
-        size = largest if size is None else size
-        if self._taken + size > BODIES_AT_ONCE * largest:
+
+
+class _Room:
+    """Counts the bytes of all bodies that are being read or judged, but for the small ones."""
+
+    def __init__(self) -> None:
+        self._taken: Counter[str] = Counter()  # by peer; those that have nothing here are not in it
+
+    def take(self, peer: str, size: int, largest: int) -> None:
+        """Raises Refused where all of it, or the peer's share, is taken."""
+        if self._taken[peer] + size > BODIES_OF_ONE_PEER * largest:
+            raise Refused(Refusal.BUSY, "too many uploads at once from there", retry_after_s=BUSY_RETRY_S)
+        if self._taken.total() + size > BODIES_AT_ONCE * largest:
             raise Refused(Refusal.BUSY, "too many uploads at once", retry_after_s=BUSY_RETRY_S)
-        return size
+        self._taken[peer] += size
+
+    def give_back(self, peer: str, size: int) -> None:
+        self._taken[peer] -= size
+        if not self._taken[peer]:
+            del self._taken[peer]
+
+
+class _Place:
+    """One body's part of the room."""
+
+    def __init__(self, room: _Room, peer: str, largest: int) -> None:
+        self._room, self._peer, self._largest = room, peer, largest
+        self._taken = 0
+
+    def grow(self, size: int) -> None:
+        """It is, or will be, of so many bytes. Raises Refused."""
+        if size > max(self._taken, self._largest // SMALL_PART):
+            self._room.take(self._peer, size - self._taken, self._largest)
+            self._taken = size
+
+    def leave(self) -> None:
+        """It is gone."""
+        self._room.give_back(self._peer, self._taken)
 
 
 def _hash(text: str) -> bytes | None:
