@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+import os
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -16,6 +18,7 @@ from simulators.lora.plans import US915
 from simulators.lora.windows import DeviceTiming
 
 LOOK_EVERY_S = 0.05
+LONGEST_SOCKET = 107  # bytes of a Unix socket's path; unix(7), sun_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +41,22 @@ class Board:
 @asynccontextmanager
 async def board(folder: Path) -> AsyncIterator[Board]:
     """Raises `Failed` when it does not start."""
-    socket, firmware = folder / "lora.sock", folder / "firmware"
-    arguments = ("simulators.concentrator", "--socket", str(socket), "--firmware", str(firmware))
-    async with child("concentrator", arguments, folder) as process:
-        await until(socket.with_name("lora.sock.ctl").exists, "the concentrator model did not start")
-        yield Board(process, socket, firmware)
+    firmware = folder / "firmware"
+    with socket_beside(folder) as socket:
+        arguments = ("simulators.concentrator", "--socket", str(socket), "--firmware", str(firmware))
+        async with child("concentrator", arguments, folder) as process:
+            await until(socket.with_name("lora.sock.ctl").exists, "the concentrator model did not start")
+            yield Board(process, socket, firmware)
+
+
+@contextmanager
+def socket_beside(folder: Path) -> Iterator[Path]:
+    """In the folder, or where its path is too long for a socket in a short one that goes again."""
+    if len(os.fsencode(folder / "lora.sock.ctl")) <= LONGEST_SOCKET:
+        yield folder / "lora.sock"
+        return
+    with tempfile.TemporaryDirectory(prefix="offgrid-", dir="/tmp") as short:
+        yield Path(short, "lora.sock")
 
 
 @asynccontextmanager
