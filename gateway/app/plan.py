@@ -18,6 +18,7 @@ from gateway.app.place import Place
 from gateway.app.radios import Radios
 from gateway.config import Config
 from gateway.core.admission import Admission
+from gateway.core.last_way import LastWay
 from gateway.core.owed import Owed
 from gateway.core.timekeeper import Timekeeper
 from gateway.core.vitals import Part
@@ -25,6 +26,7 @@ from gateway.keys import Identity, load_identity
 from gateway.services import control, retention
 from gateway.services.airtime import AirtimeBook, boot_id
 from gateway.services.announcing import Announcing
+from gateway.services.last_way_home import LastWayHome
 from gateway.services.metrics import Metrics
 from gateway.services.monitor import Monitor, Sources
 from gateway.services.reception import Reception, Signer
@@ -56,6 +58,7 @@ async def run(path: Path, config: Config) -> None:
             announcing.soon()
 
         link = Link(config, ground.identity, store, ground.timekeeper, ground.clock, synced)
+        last_way_home = ground.last_way_home(store, radios, link)
         monitor = ground.monitor(store, supervisor, radios, link, place)
         link.told_by(monitor)
         pages = Pages(config, monitor, ground.metrics, reception)
@@ -67,6 +70,7 @@ async def run(path: Path, config: Config) -> None:
             **radios.services(),
             **place.services(),
             **pages.services(),
+            **last_way_home,
             "control": partial(control.serve, config.control_socket, commands),
             "recorder": recorder.run,
             "link": link.run,
@@ -145,6 +149,23 @@ class Ground:
         )
         return Monitor(sources, self.clock)
 
+    def last_way_home(self, store: Store, radios: Radios, link: Link) -> Mapping[str, Service]:
+        """Where there is a modem, and the coordinator has a number."""
+        gsm = self.config.gsm
+        if gsm is None or gsm.coordinator_number is None:
+            return {}
+        way = LastWayHome(
+            gsm.coordinator_number,
+            LastWay(settings.last_way(gsm.last_way_home)),
+            store,
+            self.identity.public_key,
+            self.identity.sign,
+            radios.text,
+            lambda: _down_s(link),
+            self.clock,
+        )
+        return {"last_way_home": way.run}
+
     def retention(self, store: Store) -> Service:
         return partial(
             retention.keep,
@@ -154,6 +175,11 @@ class Ground:
             disk_floor=settings.disk_floor(self.config),
             clock=self.clock,
         )
+
+
+def _down_s(link: Link) -> float:
+    vitals = link.vitals()
+    return 0.0 if vitals.connected else vitals.down_s
 
 
 def _parts(supervisor: Supervisor, now: float) -> Mapping[str, Part]:

@@ -6,8 +6,18 @@ import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from drivers.base import Announcer, Driver, DriverStats, Receiver, Reopenable
-from drivers.errors import DriverConfigError, DriverLost
+from drivers.base import (
+    Acknowledger,
+    Announcer,
+    Driver,
+    DriverStats,
+    Receiver,
+    Reopenable,
+    Transmitter,
+    TxReceipt,
+    TxRequest,
+)
+from drivers.errors import DriverConfigError, DriverLost, TransmitRefused
 from drivers.registry import load_driver
 from gateway.app.place import Place
 from gateway.config import Config, RadioSetup, radio_setups
@@ -17,6 +27,7 @@ from gateway.core.lora.reassembly import ReassemblyLimits
 from gateway.core.lora.regions import REGIONS
 from gateway.core.owed import Owed
 from gateway.core.restart import gravest
+from gateway.core.sms.courtesy import Courtesy
 from gateway.core.vitals import LoraVitals
 from gateway.services import frame_intake
 from gateway.services.airtime import AirtimeBook
@@ -26,6 +37,7 @@ from gateway.services.lora_intake import LoraIntake, Notice
 from gateway.services.metrics import Metrics
 from gateway.services.observed import ObservedTransceiver, observed
 from gateway.services.reception import Reception
+from gateway.services.sms_intake import Desk, SmsIntake
 from gateway.services.supervision import Service
 from gateway.store import Store
 from gateway.systemclock import SystemClock
@@ -33,7 +45,13 @@ from gateway.systemclock import SystemClock
 LORA = "lora_"
 """Drivers whose names begin so hear LoRa frames, for the LoRa link; each frame of others is a message."""
 
-LORA_LINGER_S = 0.25
+SMS = "gsm_"
+"""Drivers whose names begin so bring text messages, and keep each until it is settled."""
+
+ANSWERS_PER_HOUR = 20
+"""To one number, of a modem that stands under ``radios``."""
+
+SLOW_LINGER_S = 0.25
 OTHER_LINGER_S = 0.002
 
 
@@ -70,6 +88,12 @@ class Radios:
             setup.name: self._link(setup.name) for setup in self._setups if setup.driver.startswith(LORA)
         }
 
+        self._texts = {
+            setup.name: self._text_intake(setup.name)
+            for setup in self._setups
+            if setup.driver.startswith(SMS)
+        }
+
     def services(self) -> Mapping[str, Service]:
         """By the radio's name."""
         return {setup.name: self._service(setup) for setup in self._setups}
@@ -93,6 +117,15 @@ class Radios:
             )
             for name, link in self._links.items()
         }
+
+    async def text(self, request: TxRequest) -> TxReceipt:
+        """Send a text message nobody asked for. Raises TransmitRefused and DriverLost, as the driver does."""
+        driver = self._drivers.get("gsm")
+        if not isinstance(driver, Transmitter):
+            raise TransmitRefused("no_route", "no modem is open")
+        receipt = await driver.transmit(request)
+        self._metrics.sent("gsm", receipt.airtime_us)
+        return receipt
 
     def _service(self, setup: RadioSetup) -> Service:
         async def run() -> None:
@@ -118,19 +151,31 @@ class Radios:
     async def _listen(self, name: str, driver: Receiver) -> None:
         metrics, link = self._metrics, self._links.get(name)
         radio = observed(driver, metrics.heard, lambda receipt: metrics.sent(name, receipt.airtime_us))
-        if link is None:
+        if name in self._texts:
+            if not isinstance(radio, ObservedTransceiver):
+                raise DriverConfigError(f"{name}: a modem's driver that cannot send", fix="name one that can")
+            await self._texts[name].take(radio, driver if isinstance(driver, Acknowledger) else None)
+        elif link is None:
             contacts = Contacts(name, OTHER_LINGER_S, self._reception, self._store, self._owed)
             async with asyncio.TaskGroup() as tasks:
                 if isinstance(driver, Announcer):
                     tasks.create_task(self._announcing.run(driver))
                 await frame_intake.take(radio, contacts.submit, contacts)
         elif isinstance(radio, ObservedTransceiver):
-            submit = self._reception.submit(name, LORA_LINGER_S, self._promises.write)
+            submit = self._reception.submit(name, SLOW_LINGER_S, self._promises.write)
             cover = partial(self._book.cover, name)
             notice = self._beacon()
             await LoraIntake(name, radio, link, submit, clock=self._clock, cover=cover, notice=notice).run()
         else:
             raise DriverConfigError(f"{name}: a LoRa driver that cannot send", fix="name one that can")
+
+    def _text_intake(self, name: str) -> SmsIntake:
+        """Outlives the driver: who was answered how often, and which payments a receipt may still join."""
+        gsm = self._config.gsm
+        desk = Desk(radio=name, gateway_id=self._config.gateway.id, linger_s=SLOW_LINGER_S)
+        courtesy = Courtesy(ANSWERS_PER_HOUR if gsm is None else gsm.answers_per_hour)
+        noted = self._metrics.answered
+        return SmsIntake(desk, self._reception, self._store.head, courtesy, self._clock, noted)
 
     def _beacon(self) -> Notice | None:
         """What the settings for downlinks that no uplink decides are for."""

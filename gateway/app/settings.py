@@ -8,9 +8,11 @@ from functools import partial
 from pathlib import Path
 
 from gateway.config import Config, DeviceLimits, PeerLimits, RadioLimits
+from gateway.config import LastWayHome as LastWayHomeSettings
 from gateway.core.admission import Rate, Rates
 from gateway.core.certificate import read_validity
 from gateway.core.certificate_dates import Validity
+from gateway.core.last_way import LastWaySettings
 from gateway.core.vitals import Circumstances
 from gateway.model import RetentionPolicy, Stamp, TimeQuality
 from gateway.services.sync_link import LinkSettings, client_context
@@ -50,6 +52,15 @@ def store_settings(config: Config) -> StoreSettings:
             unproven_bytes=share,
             texts_per_nonce=config.limits.max_texts_per_nonce,
         ),
+    )
+
+
+def last_way(config: LastWayHomeSettings) -> LastWaySettings:
+    """When the coordinator is told by text message."""
+    return LastWaySettings(
+        after_s=float(config.after_seconds),
+        interval_s=float(config.interval_seconds),
+        per_day=config.per_day,
     )
 
 

@@ -6,8 +6,9 @@ from collections import defaultdict
 from typing import Any
 
 from simulators.coordinator.authority import Authority
-from simulators.coordinator.records import State
+from simulators.coordinator.records import Origin, State
 from simulators.coordinator.store import Store
+from simulators.textbook.notes import parse
 
 _OBJECTS = "SELECT kind, count(*) FROM objects GROUP BY kind"
 _STATES = "SELECT state, count(DISTINCT identity) FROM transactions GROUP BY state"
@@ -40,15 +41,17 @@ def counts(authority: Authority) -> dict[str, Any]:
 
 
 def _gateway(authority: Authority, gateway: str) -> dict[str, Any]:
-    kept = authority.store.gateway(gateway)
+    store = authority.store
+    kept = store.gateway(gateway)
     told = authority.told[gateway]
-    origins = [one for one in authority.store.origins() if one.gateway == gateway]
+    origins = [one for one in store.origins() if one.gateway == gateway]
     return {
         "registered": kept is not None,
         "connected": gateway in authority.live,
         "quarantined": kept.quarantined if kept else None,
         "last_seen_ms": told.last_seen_ms,
         "sessions": told.sessions,
+        "texts": told.texts,
         "received_bytes": told.received_bytes,
         "sent_bytes": told.sent_bytes,
         "entries": sum(one.range.size for one in origins),
@@ -58,8 +61,15 @@ def _gateway(authority: Authority, gateway: str) -> dict[str, Any]:
         "duplicates": kept.needless if kept else 0,
         "repeated": kept.repeated if kept else 0,
         "origins": {one.name: {"size": one.range.size, "root": one.range.root().hex()} for one in origins},
+        "ahead": {one.name: _ahead(store, one) for one in origins},
         "told": told.facts,
     }
+
+
+def _ahead(store: Store, origin: Origin) -> dict[str, str]:
+    """Size and root of the heads that were signed beyond what is held."""
+    heads = (parse(note)[0] for note in store.claims(origin).values())
+    return {str(head.size): head.root.hex() for head in heads if head.size > origin.range.size}
 
 
 def accepted(store: Store) -> dict[str, Any]:

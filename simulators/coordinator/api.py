@@ -8,6 +8,7 @@
     GET    /sim/faults                   what is wrong just now
     POST   /sim/faults                   {"name", "value"?, "times"?, "gateway"?}
     DELETE /sim/faults[?name=]           sets it right
+    POST   /sim/texts                    {"text"}: what the coordinator's telephone received
     POST   /sim/gateways/{id}/lift       a person has looked at it: no more quarantine, fence and fork
     POST   /sim/gateways/{id}/fetch      {"hashes": [hex…]} → {"bodies": [hex or null…]} from the gateway
 
@@ -52,6 +53,7 @@ def application(coordinator: Coordinator, token: str) -> web.Application:
             web.get("/sim/faults", api.faults),
             web.post("/sim/faults", api.set_fault),
             web.delete("/sim/faults", api.clear_faults),
+            web.post("/sim/texts", api.text),
             web.post("/sim/gateways/{id}/lift", api.lift),
             web.post("/sim/gateways/{id}/fetch", api.fetch),
         ]
@@ -121,6 +123,11 @@ class _Api:
     async def lift(self, request: web.Request) -> web.Response:
         await self._coordinator.lift(request.match_info["id"])
         return web.json_response({})
+
+    async def text(self, request: web.Request) -> web.Response:
+        asked = _object(json.loads(await request.text()))
+        head = await self._coordinator.text(_text(asked, "text"))
+        return web.json_response({"origin": head.origin, "size": head.size, "root": head.root.hex()})
 
     async def fetch(self, request: web.Request) -> web.Response:
         asked = _object(json.loads(await request.text()))

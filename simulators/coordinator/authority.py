@@ -29,6 +29,7 @@ class Told:
     received_bytes: int = 0
     sent_bytes: int = 0
     sessions: int = 0
+    texts: int = 0
 
 
 class Authority:

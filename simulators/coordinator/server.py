@@ -24,9 +24,11 @@ from simulators.coordinator import accounts, metrics, wire
 from simulators.coordinator.api import application
 from simulators.coordinator.authority import Authority
 from simulators.coordinator.faults import Fault, Faults
+from simulators.coordinator.heads import take_text
 from simulators.coordinator.link import Link
 from simulators.coordinator.records import Registration
 from simulators.coordinator.store import Store
+from simulators.textbook.notes import Checkpoint
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -127,6 +129,10 @@ class Coordinator:
     async def lift(self, gateway: str) -> None:
         """A person has looked at this gateway: quarantine, fence and forks no longer bar it."""
         await self.work(self.authority.store.quarantine, gateway, None)
+
+    async def text(self, text: str) -> Checkpoint:
+        """A text message has come: the head that it states. Raises `Malformed`."""
+        return await self.work(take_text, self.authority, text)
 
     async def fetch(self, gateway: str, hashes: list[bytes]) -> list[bytes | None]:
         """Asks a connected gateway for objects by hash; raises `KeyError` where it is not connected."""

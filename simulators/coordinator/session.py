@@ -18,8 +18,9 @@ from hashlib import sha256
 from simulators.coordinator import wire
 from simulators.coordinator.acks import TrustedLog
 from simulators.coordinator.authority import Authority
-from simulators.coordinator.log import Forked, VerifiedLog, root_at
-from simulators.coordinator.records import Admission, Fork, Gateway, Origin
+from simulators.coordinator.heads import compare
+from simulators.coordinator.log import Forked, VerifiedLog
+from simulators.coordinator.records import Admission, Gateway, Origin
 from simulators.textbook.cbor import Malformed, encode
 from simulators.textbook.merkle import EMPTY_ROOT
 from simulators.textbook.notes import Checkpoint, NoteKey, verified
@@ -180,23 +181,10 @@ class Session:
         return [wire.WELCOME, size, origin.cosigned, time, signature]
 
     def _compare(self, origin: Origin, key: bytes, head: Checkpoint, note: bytes | None) -> None:
-        """A head within what is held must be ours; one beyond is kept until its entries are here."""
-        if note is None:
-            return
-        authority = self._authority
-        if head.size > origin.range.size:
-            kept = authority.store.claim(origin, head.size, note)
-            other = verified(kept, NoteKey(origin.name, key))
-            if other.root != head.root:
-                self._fork(origin, Fork(note, kept, head.size, other.root))
-            return
-        root = root_at(authority.store, origin, head.size)
-        if root != head.root:
-            self._fork(origin, Fork(note, origin.note or note, head.size, root))
-
-    def _fork(self, origin: Origin, fork: Fork) -> None:
-        self._authority.store.keep_fork(origin, fork, self._authority.now_ms(), bars=True)
-        raise Forked(fork)
+        fork = None if note is None else compare(self._authority, origin, key, head, note)
+        if fork is not None:
+            self._authority.store.keep_fork(origin, fork, self._authority.now_ms(), bars=True)
+            raise Forked(fork)
 
     def _bodies(self, message: wire.Bodies) -> None:
         hashes, answer = self._fetches.pop(message.id, ((), None))
