@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from gateway import __version__
 from gateway.app import settings
 from gateway.config import Config
-from gateway.core.sync import Local
+from gateway.core.sync import Local, told_reasons
 from gateway.core.timekeeper import Timekeeper
 from gateway.core.vitals import LinkVitals, Vitals
 from gateway.keys import Identity, pinned_key
@@ -87,7 +87,7 @@ class Link:
         deductions = [one for one in vitals.health.deductions if one.code != "link_down"]
         return {
             "health": max(0, 100 - sum(one.points for one in deductions)),
-            "reasons": [one.reason for one in deductions],
+            "reasons": told_reasons([one.reason for one in deductions]),
             "version": vitals.version,
             "backlog": vitals.backlog,
             "oldest_s": int(vitals.oldest_unacked_s),

@@ -49,7 +49,7 @@ from gateway.core.sync import (
     State,
     TimeTold,
 )
-from gateway.core.sync.messages import MAX_ENTRY_BYTES, MAX_HEARD_BYTES, MAX_MESSAGE_BYTES
+from gateway.core.sync.messages import MAX_ENTRY_BYTES, MAX_HEARD_BYTES, MAX_MESSAGE_BYTES, told_reasons
 from gateway.model import LoggedObject
 from simulators.textbook import notes, signing
 from simulators.textbook.varints import varint
@@ -519,3 +519,9 @@ def test_no_mutation_of_an_honest_message_makes_the_session_raise_or_ack(data: s
     honest[data.draw(st.integers(0, len(honest) - 1))] ^= data.draw(st.integers(1, 255))
     events = log.hear(session, bytes(honest))
     assert not [event for event in events if isinstance(event, Acked)]
+
+
+def test_reasons_of_any_length_fit_a_heartbeat() -> None:
+    told = told_reasons(["é" * 150, "short", *("more" for _ in range(100))])
+    assert told[:2] == ["é" * 100, "short"]
+    assert len(told) == 64

@@ -18,7 +18,7 @@ from gateway.core.sync.events import (
     TimeTold,
 )
 from gateway.core.sync.handshake import Local, Standing
-from gateway.core.sync.messages import MAX_HEARD_BYTES
+from gateway.core.sync.messages import MAX_HEARD_BYTES, told_reasons
 from gateway.core.sync.session import Session, State
 
 __all__ = [
@@ -40,4 +40,5 @@ __all__ = [
     "Standing",
     "State",
     "TimeTold",
+    "told_reasons",
 ]

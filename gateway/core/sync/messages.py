@@ -6,7 +6,7 @@ declared here. Each field names its reader, which bounds it; ``parse`` refuses a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Self
 
@@ -254,6 +254,18 @@ class Bodies(Message):
     TYPE: ClassVar[int] = 21
     id: int = _uint()
     bodies: tuple[bytes | None, ...] = _tuple_of(_body, MAX_FETCH)
+
+
+MAX_REASONS = 64
+MAX_REASON_BYTES = 200
+
+
+def told_reasons(reasons: Sequence[str]) -> list[str]:
+    """Health's reasons as HEARTBEAT has room for them: the heaviest 64, each cut to 200 bytes of UTF-8.
+
+    A path or an error in a reason may be of any length; a message out of bounds would end the link, again and again.
+    """
+    return [reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore") for reason in reasons[:MAX_REASONS]]
 
 
 @dataclass(frozen=True, slots=True)
