@@ -19,6 +19,9 @@ MAX_PLACES = 100_000
 MAX_RESUME = 3
 """Prefixes named in a RESUME."""
 
+_MAX_COUNT = 1 << 53
+"""Above every count that a snapshot can state."""
+
 
 @dataclass(frozen=True, slots=True)
 class HeldList:
@@ -43,7 +46,7 @@ class ListBook:
         """The device's list of this length and wallet root."""
         row = self._connection.execute(
             "SELECT leaf, wallet, identities FROM lists WHERE key = ? AND count = ? AND root = ? "
-            "ORDER BY leaf DESC LIMIT 1",
+            "ORDER BY timestamp DESC LIMIT 1",
             (key, count, root),
         ).fetchone()
         if row is None:
@@ -52,12 +55,13 @@ class ListBook:
 
     def resume(self, key: int) -> tuple[tuple[int, bytes], ...]:
         """The longest lists held, as (count, wallet root)."""
-        rows = self._connection.execute(
-            "SELECT DISTINCT count, root FROM lists WHERE key = ? AND count > 0 "
-            "ORDER BY count DESC, leaf DESC LIMIT ?",
-            (key, MAX_RESUME),
-        )
-        return tuple((row[0], row[1]) for row in rows)
+        found: list[tuple[int, bytes]] = []
+        last: tuple[int, bytes] | None = (_MAX_COUNT, b"")
+        while last is not None and len(found) < MAX_RESUME:
+            last = self._before(key, *last)
+            if last is not None:
+                found.append(last)
+        return tuple(found)
 
     def same_snapshots(self, key: int, count: int, root: bytes, timestamp: int) -> dict[bytes, HeldPlace]:
         """Held snapshots with the same signed text, by header hash: of a hostile device perhaps several."""
@@ -74,7 +78,9 @@ class ListBook:
         if key in self._staged:
             return self._staged[key]
         row = self._connection.execute(
-            "SELECT leaf, depth, raws FROM lists WHERE key = ? ORDER BY count DESC, leaf DESC LIMIT 1", (key,)
+            "SELECT leaf, depth, raws FROM lists WHERE key = ? "
+            "ORDER BY count DESC, root DESC, timestamp DESC LIMIT 1",
+            (key,),
         ).fetchone()
         return None if row is None else HeldList(*row)
 
@@ -114,6 +120,21 @@ class ListBook:
             self._keep(leaf, places)
         self._staged.clear()
         self._staged_places.clear()
+
+    def _before(self, key: int, count: int, root: bytes) -> tuple[int, bytes] | None:
+        """The next shorter list, or another of this length; DISTINCT would read all repetitions between."""
+        same = (
+            "SELECT count, root FROM lists WHERE key = ? AND count = ? AND root < ? "
+            "ORDER BY root DESC LIMIT 1"
+        )
+        shorter = (
+            "SELECT count, root FROM lists WHERE key = ? AND count < ? AND count > 0 "
+            "ORDER BY count DESC, root DESC LIMIT 1"
+        )
+        row = self._connection.execute(same, (key, count, root)).fetchone()
+        if row is None:
+            row = self._connection.execute(shorter, (key, count)).fetchone()
+        return None if row is None else (row[0], row[1])
 
     def _new_ordinals(self, first: int, count: int) -> list[int]:
         rows = self._connection.execute(

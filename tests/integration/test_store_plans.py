@@ -10,8 +10,10 @@ from store_rig import NOW, store_rig
 
 from gateway.model import RetentionPolicy
 from gateway.store.connection import Connection, connect_sqlite
+from gateway.store.listbook import ListBook
 from simulators.wallets.season import Season
 from simulators.wallets.uploads import snapshot_cbor
+from simulators.wallets.wallet import Wallet
 
 SMALL = re.compile(
     r"SCAN (log|asked|sqlite_master|conflicts|\d+ CONSTANT ROWS?|keys USING INDEX keys_to_rejudge)$"
@@ -65,3 +67,34 @@ async def test_every_statement_finds_its_rows_by_an_index(tmp_path: Path) -> Non
     }
     connection.close()
     assert scans == set()
+
+
+STEPS = 400
+"""Of SQLite's virtual machine, for one look into the lists; a row that is read and left takes about 10."""
+
+
+async def test_a_ledger_handed_over_again_and_again_makes_no_look_into_the_lists_dearer(
+    tmp_path: Path,
+) -> None:
+    path, wallet = tmp_path / "gateway.db", Wallet(b"w" * 32)
+    wallet.pay("00112233445566aa", 1, NOW)
+    short = wallet.hand_over(NOW).header
+    wallet.pay("00112233445566aa", 2, NOW)
+    async with store_rig(path) as rig:
+        await rig.send(snapshot_cbor(Wallet(b"v" * 32).hand_over(NOW)))
+        for n in range(200):
+            await rig.send(snapshot_cbor(wallet.hand_over(NOW + n)))
+        assert (await rig.store.head()).size == 201
+    connection = sqlite3.connect(path)
+    root = wallet.hand_over(NOW).header.root
+    (key,) = connection.execute("SELECT key FROM lists WHERE root = ? LIMIT 1", (root,)).fetchone()
+    lists = ListBook(connection)
+    connection.set_progress_handler(lambda: 1, STEPS)  # interrupts whatever takes more
+    assert len(lists.same_snapshots(key, 2, root, NOW + 7)) == 1
+    assert lists.base(key, 2, short.root) is None
+    held = lists.base(key, 2, root)
+    newest = lists.newest(key)
+    assert held is not None and newest is not None
+    assert held.index == newest.leaf == 200
+    assert lists.resume(key) == ((2, root),)
+    connection.close()

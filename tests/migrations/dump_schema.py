@@ -1,6 +1,6 @@
 """Writes the dump of the newest schema that the migration tests keep for ever.
 
-python tests/migrations/dump_schema.py > tests/migrations/schemas/001_log.sql
+python tests/migrations/dump_schema.py > tests/migrations/schemas/<number>_<what>.sql
 """
 
 from __future__ import annotations
