@@ -263,7 +263,7 @@ MAX_REASON_BYTES = 200
 def told_reasons(reasons: Sequence[str]) -> list[str]:
     """Health's reasons as HEARTBEAT has room for them: the heaviest 64, each cut to 200 bytes of UTF-8.
 
-    A path or an error in a reason may be of any length; a message out of bounds would end the link, again and again.
+    A path or an error in a reason may be of any length; a message out of bounds would end every link.
     """
     return [reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore") for reason in reasons[:MAX_REASONS]]
 
