@@ -2,7 +2,8 @@
 
     source                                   quality     used
     a GPS fix                                GPS         carried on by the monotonic clock; after a day
-    the coordinator's signed or told time    AGREED      without hearing it again its quality is HOST
+    the coordinator's time, signed or by     AGREED      without hearing it again its quality is HOST
+    verified TLS
     the host's clock                         HOST        before any of these, where it is not before what
                                                          is known to be past
     what is known to be past                 UNTRUSTED   else: the time runs on from there

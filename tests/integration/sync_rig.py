@@ -136,6 +136,16 @@ class Rig:
         while self.link.figures.faults[word] < times:
             await self._change()
 
+    async def told_ahead(self, ms: int) -> int:
+        """Connect, let the coordinator tell a time that is ``ms`` ahead; how far the gateway then is."""
+        await self.connected()
+        self.coordinator.authority.now_ms = lambda: time.time_ns() // 1_000_000 + ms
+        heard = self.link.figures.heartbeats
+        while self.link.figures.heartbeats < heard + 2:  # the first may have been on its way before
+            self.link.heartbeat_soon()
+            await asyncio.sleep(0)
+        return self.timekeeper.now().unix_ms - time.time_ns() // 1_000_000
+
     async def connected(self) -> None:
         while not self.link.figures.connected:
             await self._change()

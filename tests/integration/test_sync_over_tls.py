@@ -60,6 +60,14 @@ async def test_the_link_comes_up_under_any_host_clock(
         assert rig.link.vitals().attempts == 1
 
 
+async def test_the_time_that_a_verified_coordinator_tells_is_taken(
+    authority: Authority, over_tls: OpenTls
+) -> None:
+    async with over_tls(authority.issue()) as rig:
+        async with running(rig.make_link(tls=client_context(authority.path.certificate))):
+            assert abs(await rig.told_ahead(3_600_000) - 3_600_000) < 60_000
+
+
 @pytest.mark.parametrize("host_ms", [0, NOW_MS + TEN_YEARS_MS], ids=["1970", "ten_years_ahead"])
 @pytest.mark.parametrize("days", [(-300, -2), (2, 300)])
 async def test_dates_are_judged_once_the_time_is_known_whatever_the_host_clock_says(

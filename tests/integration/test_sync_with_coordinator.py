@@ -238,6 +238,17 @@ async def test_a_clone_that_only_somebody_on_the_line_speaks_of_halts_nothing(ri
         assert not task.done()
 
 
+async def test_a_socket_that_can_no_more_be_tuned_is_a_lost_link_and_it_comes_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rig.append(0, 1)
+    async with running(rig.make_link()):
+        with monkeypatch.context() as patch:
+            patch.setattr("gateway.services.sync_link.link._TCP_NOTSENT_LOWAT", 9999)  # ENOPROTOOPT
+            await rig.fault("lost", times=2)
+        await rig.acked(1)
+
+
 # Time, health and bodies.
 
 
@@ -249,6 +260,12 @@ async def test_the_coordinators_time_replaces_a_host_clock_that_is_wrong(rig: Ri
         now = rig.timekeeper.now()
     assert now.quality is TimeQuality.AGREED
     assert abs(now.unix_ms - HastyClock().unix_ns() // 1_000_000) < 60_000
+
+
+async def test_a_time_that_anybody_on_the_line_could_have_told_is_not_taken(rig: Rig) -> None:
+    async with running(rig.make_link()):
+        assert abs(await rig.told_ahead(3_600_000)) < 60_000
+    assert rig.timekeeper.now().quality is TimeQuality.AGREED  # by WELCOME, which is signed
 
 
 async def test_a_heartbeat_tells_a_change_of_health_soon(rig: Rig) -> None:

@@ -217,7 +217,7 @@ class Conversation:
                     await store.mark_acked(size, note)
                     self._acked(size)
                 case TimeTold(unix_ms):
-                    self._told(unix_ms)
+                    self._told(unix_ms, signed=False)
                 case Closed(fault, detail, code):
                     raise LinkFault(code or fault.value, detail)
                 case Halted() as halted:
@@ -238,20 +238,22 @@ class Conversation:
 
     def _connected(self, next_index: int, unix_ms: int) -> None:
         """The time is judged first: with it the certificate, which was let pass while there was none."""
-        self._told(unix_ms)
+        self._told(unix_ms, signed=True)
         require_dates(tls_of(self._socket), self._around.timekeeper)
         self._figures.opened(self._now())
         self._open.set()
         log.info("coordinator connected", extra={"next": next_index, "size": self._size})
 
-    def _told(self, unix_ms: int) -> None:
+    def _told(self, unix_ms: int, *, signed: bool) -> None:
+        """What is not signed counts only over TLS, which is always verified: else anybody could say it."""
         asked_s, self._asked_s = self._asked_s, None
         if asked_s is None:
             return  # said twice
         self._figures.heartbeats += self._open.is_set()
         round_trip_s = self._now() - asked_s
         self._figures.round_trip_s = round_trip_s
-        self._around.timekeeper.hear(unix_ms, TimeQuality.AGREED, round_trip_s=round_trip_s)
+        if signed or tls_of(self._socket) is not None:
+            self._around.timekeeper.hear(unix_ms, TimeQuality.AGREED, round_trip_s=round_trip_s)
 
     def _acked(self, size: int) -> None:
         self._figures.acked(size, self._now(), self._around.observe_sync)

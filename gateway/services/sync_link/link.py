@@ -171,7 +171,11 @@ class _Opened:
         if self._socket.subprotocol != SUBPROTOCOL:
             await self._socket.close()
             raise LinkFault("refused", f"the server does not speak {SUBPROTOCOL}")
-        _tune(self._socket)
+        try:
+            _tune(self._socket)
+        except OSError as error:  # it ended between its opening and this
+            await self._socket.close()
+            raise LinkFault("lost", str(error)) from error
         return self._socket
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -194,7 +198,10 @@ class _Opened:
 
 
 def _tune(socket: ClientConnection) -> None:
-    """Elsewhere than on Linux the watch alone finds a dead link, later where a large batch is on its way."""
+    """Elsewhere than on Linux the watch alone finds a dead link, later where a large batch is on its way.
+
+    Raises OSError, for a socket that is closed too.
+    """
     if sys.platform == "linux":
         raw = socket.transport.get_extra_info("socket")
         raw.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_USER_TIMEOUT, _TCP_USER_TIMEOUT_MS)
