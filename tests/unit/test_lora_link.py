@@ -238,6 +238,21 @@ def test_those_who_wait_for_the_common_window_get_one_batch() -> None:
     assert all(a.booking.end < b.booking.start for a, b in pairwise(batch))
 
 
+def test_the_members_of_a_refused_batch_are_answered_when_they_poll() -> None:
+    link = LoraLink(EU868, join=join_all)
+    for number in range(12):
+        message = message_of(deliver(link, fragments(content(number)), at=0.3 * number))
+        link.answer(message.context, bytes([number]) * 50, 0.3 * number + 2.0)
+    first, second, *_ = sends(link.due(link.next_due() or 0.0))
+    link.sent(first)  # of no use to anybody without the others
+    assert link.refused(second, "collision", 15.0) == []
+    (answer,) = sends(deliver(link, [Poll(xid_of(content(3)))], at=15.1))
+    assert answer.payload.endswith(bytes([3]) * 50)
+    assert link.refused(second, "collision", 15.2) == []  # a third frame's refusal takes nothing more back
+    assert deliver(link, [Poll(xid_of(content(3)))], at=17.0) == []
+    assert link.counts["backed_off"] == 1
+
+
 def test_a_batch_too_long_for_the_window_is_cut_in_two() -> None:
     link = LoraLink(EU868, join=lambda answers: (b"".join(answers), range(len(answers))))
     for number in range(60):

@@ -62,6 +62,19 @@ class Say:
     may_wait: bool = True  # for the common window
 
 
+@dataclass(slots=True, eq=False)
+class Batch:
+    """The exchanges and parts that the frames of one batch answer, who need all of them."""
+
+    members: list[tuple[Exchange, int]]
+
+    def take_back(self) -> None:
+        """One frame was refused: nobody was answered. Of further ones nothing more follows."""
+        for exchange, part in self.members:
+            exchange.take_back(part)
+        self.members.clear()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
     """A frame to transmit by ``concentrator``; its airtime is booked. ``power_dbm`` is EIRP."""
@@ -77,6 +90,7 @@ class Send:
     heard: Heard | None = None  # what it answers
     digest: bytes | None = None  # of the message it answers alone; None for ACK, ABORT and BATCH
     part: int = 0
+    batch: Batch | None = None
 
 
 class Downlinks:
@@ -289,15 +303,17 @@ class Downlinks:
     def _broadcast(
         self, group: Sequence[tuple[Say, Slot]], frames: Sequence[bytes], booked: Sequence[Booking]
     ) -> list[Send]:
-        for say, _ in group:
-            if say.exchange is not None:
-                say.exchange.give(say.part, booked[0].start)
+        batch = Batch([(say.exchange, say.part) for say, _ in group if say.exchange is not None])
+        for exchange, part in batch.members:
+            exchange.give(part, booked[0].start)
         self._counts["batched"] += len(group)
         first = group[0][0]
         to_all = Say(key=b"", hearing=first.hearing, priority=first.priority, build=first.build)
-        return [self._send(p, to_all, b, Window.COMMON) for p, b in zip(frames, booked, strict=True)]
+        return [self._send(p, to_all, b, Window.COMMON, batch) for p, b in zip(frames, booked, strict=True)]
 
-    def _send(self, payload: bytes, say: Say, booking: Booking, window: Window) -> Send:
+    def _send(
+        self, payload: bytes, say: Say, booking: Booking, window: Window, batch: Batch | None = None
+    ) -> Send:
         if say.exchange is not None:
             say.exchange.give(say.part, booking.start)
         heard = say.hearing.best
@@ -313,6 +329,7 @@ class Downlinks:
             priority=say.priority,
             digest=None if say.exchange is None else say.exchange.digest,
             part=say.part,
+            batch=batch,
         )
 
     def _transmitter(self, concentrator: str) -> Transmitter | None:

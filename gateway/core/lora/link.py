@@ -182,11 +182,14 @@ class LoraLink:
     def refused(self, send: Send, reason: str, now: float, *, on_air: bool = False) -> list[Event]:
         """The radio will not send it: give back its airtime, and try the next window where that may help.
 
+        The members of a batch have missed the last of their windows: they are answered when they poll.
         ``on_air``: a part of it may have left, so its airtime stays spent.
         """
         self.counts[reason] += 1
         if self._down is not None and not on_air:
             self._down.release(send)
+        if send.batch is not None:
+            send.batch.take_back()
         exchange = None if send.digest is None else self._exchanges.get(send.digest)
         if exchange is None:
             return []
