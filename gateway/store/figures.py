@@ -20,6 +20,17 @@ SYNCS_A_CHECKPOINT = 3
 the WAL is begun anew."""
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Verified transactions under no cosigned root, as counted at one moment: what it was counted of, and the
+    verified transactions that there were in all."""
+
+    acked_size: int
+    next_ordinal: int
+    verified: int
+    unacked: int
+
+
 @dataclass(slots=True)
 class Tally:
     """What happened since opening; owned by the store's thread."""
@@ -28,6 +39,7 @@ class Tally:
     commits: int = 0
     commit_seconds: float = 0.0
     write_failures: int = 0
+    backlog: Backlog | None = None
     refused: Counter[str] = field(default_factory=Counter)
 
 
@@ -45,10 +57,10 @@ def checkpoints(path: Path) -> int:
 
 
 def read_figures(connection: Connection, path: Path, state: LogState, tally: Tally) -> Figures:
-    """Reads as many rows as the backlog has, nothing else that grows."""
+    """Reads the objects that came since it was last asked, after an ack the backlog's; and the conflicts."""
     conflicts = _conflicts(connection)
     checkpointed = checkpoints(path) - tally.checkpoints_before
-    unacked, oldest = _backlog(connection, state)
+    unacked, oldest = _backlog(connection, state, tally)
     return Figures(
         size=state.size,
         acked_size=state.acked_size,
@@ -79,18 +91,30 @@ def _conflicts(connection: Connection) -> Mapping[str, Any]:
     return {"conflicts": total, "conflicts_pending": pending, "double_spends": double}
 
 
-def _backlog(connection: Connection, state: LogState) -> tuple[int, int | None]:
+def _backlog(connection: Connection, state: LogState, tally: Tally) -> tuple[int, int | None]:
     """Verified transactions under no cosigned root yet, and when the oldest unacked entry was received."""
     row = connection.execute(
         "SELECT first_ordinal, received_at FROM entries WHERE leaf = ?", (state.acked_size,)
     ).fetchone()
     if row is None:
         return 0, None
-    count = connection.execute(
+    before, unacked = tally.backlog, None
+    if before is not None and before.acked_size == state.acked_size:
+        more = _verified_from(connection, before.next_ordinal)
+        if before.verified + more == state.verified:  # else older ones have risen, acked or not
+            unacked = before.unacked + more
+    if unacked is None:
+        unacked = _verified_from(connection, row[0])
+    tally.backlog = Backlog(state.acked_size, state.next_ordinal, state.verified, unacked)
+    return unacked, row[1]
+
+
+def _verified_from(connection: Connection, ordinal: int) -> int:
+    count: int = connection.execute(
         "SELECT COUNT(*) FROM objects WHERE ordinal >= ? AND kind = ? AND state = ?",
-        (row[0], int(Kind.TRANSACTION), int(ObjectState.VERIFIED)),
-    ).fetchone()
-    return count[0], row[1]
+        (ordinal, int(Kind.TRANSACTION), int(ObjectState.VERIFIED)),
+    ).fetchone()[0]
+    return count
 
 
 def _file_bytes(connection: Connection) -> int:
