@@ -38,7 +38,8 @@ MANY = 256
 """Transactions; so many or more are hashed on a verify thread: at 1 to 2 µs each they would hold the loop."""
 
 MAX_REMEMBERED = 4096
-"""Answers kept by fingerprint, about 3 MB; the one longest not asked for makes room."""
+"""Contents promised lately whose answers are kept by fingerprint, about 1 kB each, 4 MB in all. A message of
+many loose payments takes the room of as many; the answers longest not asked for make it."""
 
 MAX_RESUMING = 1024
 """Keys whose RESUMEs are counted; the one that was answered longest ago makes room."""
@@ -95,6 +96,7 @@ class Recorder:
         self._origin = ""
         self._in_flight = 0
         self._remembered: OrderedDict[bytes, Recorded] = OrderedDict()
+        self._contents_remembered = 0
         self._resumes: OrderedDict[bytes, list[float]] = OrderedDict()
         self._broken: asyncio.Future[None]
 
@@ -266,12 +268,14 @@ class Recorder:
         return recorded
 
     def _remember(self, fingerprint: bytes, recorded: Recorded) -> None:
-        if len(self._remembered) >= MAX_REMEMBERED:
-            self._remembered.popitem(last=False)
         again = Recorded(
             answer=recorded.answer, contents=recorded.contents, tally=recorded.tally, duplicate=True
         )
+        if fingerprint not in self._remembered:  # a copy of it may have been on its way beside it
+            self._contents_remembered += len(recorded.contents)
         self._remembered[fingerprint] = again
+        while self._contents_remembered > MAX_REMEMBERED:
+            self._contents_remembered -= len(self._remembered.popitem(last=False)[1].contents)
 
     def _resume(self, flight: _Flight, resume: Resume) -> Resume | Loose:
         """RESUME, and LOOSE where three of them in a row within an hour did not help this key."""

@@ -6,11 +6,12 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
-from store_rig import NOW, store_rig
+from store_rig import NOW, Rig, store_rig
 
 from gateway.core.judgement import Prepared, prepare
 from gateway.core.message.downlink import Nack, Promise
@@ -72,6 +73,28 @@ async def test_two_copies_heard_at_once_get_one_answer_and_one_leaf(tmp_path: Pa
         one, two = await asyncio.gather(rig.send(hand_over(1)), rig.send(hand_over(1)))
         assert one.answer == two.answer
         assert (await rig.store.head()).size == 1
+
+
+async def test_answers_are_remembered_by_the_number_of_contents_they_promise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "MAX_REMEMBERED", 4)
+    alice = Wallet(b"alice".ljust(32, b"."))
+    three = [alice.pay("0011223344556677", n + 1, NOW) for n in range(3)]
+    loose = transactions_cbor(alice.hand_over(NOW).header.key, three)
+    messages = [hand_over(1), loose, hand_over(2), hand_over(2), hand_over(3)]
+
+    def kept(rig: Rig) -> list[bool]:
+        return [rig.recorder.remembered(sha256(one).digest()) is not None for one in messages]
+
+    async with store_rig(tmp_path / "log.db") as rig:
+        for message in messages[:2]:
+            await rig.send(message)
+        assert kept(rig) == [True, True, False, False, False]
+        await asyncio.gather(*map(rig.send, messages[2:4]))
+        assert kept(rig) == [False, True, True, True, False]
+        await rig.send(messages[4])
+        assert kept(rig) == [False, False, True, True, True]
 
 
 async def test_a_ledger_of_many_transactions_is_hashed_beside_the_loop_and_a_small_one_on_it(
