@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from drivers.base import Clock, DriverStats, Frame, TxReceipt, TxRequest
+from drivers.base import Check, Clock, DriverStats, Frame, TxReceipt, TxRequest
 from drivers.errors import DriverConfigError, DriverLost, TransmitRefused
 from drivers.frames import FrameQueue
 from drivers.gsm_at import answers
@@ -22,6 +22,7 @@ from drivers.gsm_at.octets import PduError
 from drivers.gsm_at.outbox import Outbox
 from drivers.gsm_at.pdu import StatusReport, decode_incoming
 from drivers.gsm_at.rescue import Rescue, in_order
+from drivers.gsm_at.selftest import self_test
 from drivers.gsm_at.session import RESTARTS, Session, Unanswered
 from drivers.gsm_at.settings import GsmSettings
 from drivers.gsm_at.spool import FileSpool, Spool
@@ -149,6 +150,10 @@ class GsmDriver:
             gauges=self._seen.gauges(self._inbox.fill) | waiting | parts,
             note=self._seen.note(self._inbox.fill, self._disk.aside),
         )
+
+    def self_test(self) -> AsyncIterator[Check]:
+        """Port, who else holds it, modem, SIM, storages, registration, signal."""
+        return self_test(self._settings, self._disk)
 
     def _fresh_inbox(self) -> Inbox:
         return Inbox(

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import click
 
 from drivers.base import ChannelFigures, Check
-from gateway.cli.radios import channel_table
+from gateway.cli.channels import channel_table
 from gateway.core.vitals import channel_document
 
 MARKS = {"pass": "ok  ", "warn": "WARN", "fail": "FAIL"}

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from gateway.cli import radio_check
+from gateway.cli.channels import channel_table
 from gateway.cli.options import config_option
 from gateway.cli.running import ask
 from gateway.cli.status import duration
@@ -17,20 +19,26 @@ from gateway.config import load
 Document = Mapping[str, Any]
 
 
-@click.command("radios")
+@click.group("radios", invoke_without_command=True)
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def command(config_path: Path, as_json: bool) -> None:
+@click.pass_context
+def command(context: click.Context, config_path: Path, as_json: bool) -> None:
     """State of each radio; what it heard by channel and spreading factor; airtime used and left.
 
-    Exits with 1 when the gateway does not run.
+    Exits with 1 when the gateway does not run. ``radios check NAME`` tests one while it does not.
     """
+    if context.invoked_subcommand is not None:
+        return
     status = ask(load(config_path).control_socket, "status")
     if as_json:
         click.echo(json.dumps({"radios": status["radios"], "gps": status["gps"]}, indent=2))
         return
     for line in screen(status):
         click.echo(line)
+
+
+command.add_command(radio_check.command)
 
 
 def screen(status: Document) -> Iterator[str]:
@@ -52,20 +60,6 @@ def _radio(name: str, radio: Document, service: Document) -> Iterator[str]:
     for band, left in (radio["dutyLeftSeconds"] or {}).items():
         used = radio["dutyUsedSeconds"][band]
         yield f"  airtime in the hour, sub-band {band}: {used:.1f} s used, {left:.1f} s left"
-
-
-def channel_table(channels: list[Document]) -> Iterator[str]:
-    """A line a channel and spreading factor that was heard."""
-    if channels:
-        yield "  channel      MHz  SF   frames  bad CRC  RSSI dBm  SNR dB  airtime"
-    for one in channels:
-        factor = one["spreadingFactor"] or "FSK"
-        heard = one["frames"] > 0
-        level = f"{one['rssiDbm']:>8.1f}  {one['snrDb']:>6.1f}" if heard else "       -       -"
-        yield (
-            f"  {one['channel']:>7}  {one['frequencyHz'] / 1e6:>7.3f}  {factor!s:>3} {one['frames']:>7}  "
-            f"{one['crcErrors']:>7}  {level}  {one['airtimeSeconds']:>5.1f} s"
-        )
 
 
 def _counts(counts: Document) -> str:

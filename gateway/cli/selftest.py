@@ -42,6 +42,8 @@ from gateway.systemclock import SystemClock
 
 STOP = "stop it first (sudo systemctl stop offgrid-gateway) and start it again afterwards"
 TEST_MESSAGE = b"offgrid-gateway test-lora"
+LORA = "lora_"
+"""Of the radios that can test themselves this command is for those that hear LoRa; `radios check` for any."""
 PPS_S = 3.2  # three pulses at least
 FIX_S = 5.0  # a receiver that has one says so each second
 
@@ -80,7 +82,7 @@ def command(config_path: Path, name: str | None, seconds: float, yes: bool, as_j
 
 def _chosen(config: Config, name: str | None, clock: SystemClock) -> tuple[RadioSetup, Tested]:
     for setup in radio_setups(config):
-        if name in (None, setup.name):
+        if name in (None, setup.name) and setup.driver.startswith(LORA):
             driver = load_driver(setup.driver)(setup.name, setup.settings, clock=clock)
             if isinstance(driver, Tested):
                 return setup, driver
