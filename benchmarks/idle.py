@@ -59,6 +59,11 @@ class Usage:
         return cls(time.monotonic(), cpu_s, switches, _named(folder / "io", "write_bytes"))
 
 
+def rss_bytes(pid: int) -> int:
+    """What of a process is in memory now."""
+    return _named(Path(f"/proc/{pid}/status"), "VmRSS") * 1024
+
+
 def _named(path: Path, name: str) -> int:
     lines = (line.split() for line in path.read_text().splitlines())
     return next(int(words[1]) for words in lines if words[0] == f"{name}:")
@@ -79,9 +84,9 @@ async def measure(seconds: float) -> list[Figure]:
             )
             starts = []
             for _ in range(STARTS):  # the first one compiles bytecode and makes the database
-                async with _daemon(config) as (_, ready_s):
+                async with daemon(config) as (_, ready_s):
                     starts.append(ready_s)
-            async with _daemon(config) as (process, ready_s):
+            async with daemon(config) as (process, ready_s):
                 await coordinator.until(lambda counts: bool(counts["gateways"][GATEWAY]["connected"]))
                 await asyncio.sleep(SETTLE_S)
                 before = Usage.of(process.pid)
@@ -92,10 +97,9 @@ async def measure(seconds: float) -> list[Figure]:
 
 def _figures(pid: int, ready_s: float, before: Usage, after: Usage) -> list[Figure]:
     took = after.at_s - before.at_s
-    rss = _named(Path(f"/proc/{pid}/status"), "VmRSS") * 1024
     return [
         Figure("ready", "s", ready_s, 1.0),
-        Figure("idle memory (RSS)", "MiB", rss / MIB, 55.0),
+        Figure("idle memory (RSS)", "MiB", rss_bytes(pid) / MIB, 55.0),
         Figure("idle processor", "%", 100 * (after.cpu_s - before.cpu_s) / took, 0.5),
         Figure("idle wake-ups", "1/s", (after.wakeups - before.wakeups) / took, 20.0),
         Figure("idle writes", "MB/day", (after.written - before.written) / took * 86_400 / 1e6, 10.0),
@@ -103,7 +107,7 @@ def _figures(pid: int, ready_s: float, before: Usage, after: Usage) -> list[Figu
 
 
 @asynccontextmanager
-async def _daemon(config: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, float]]:
+async def daemon(config: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, float]]:
     """The daemon and the seconds until it said that it listens everywhere."""
     began = time.monotonic()
     process = await asyncio.create_subprocess_exec(

@@ -206,6 +206,35 @@ class Announcer(Protocol):
         ...
 
 
+class GatewayLink(Protocol):
+    """A way to one other gateway while it is in range: whole messages, both ways, each way in order."""
+
+    @property
+    def gateway_id(self) -> str:
+        """What it calls itself: a claim."""
+        ...
+
+    async def send(self, message: bytes) -> None:
+        """Returns when the other side has all of it. Raises :class:`drivers.errors.TransmitRefused`:
+        ``no_route`` (out of range), ``size``, ``queue_full`` (here or there)."""
+        ...
+
+    def messages(self) -> AsyncIterator[bytes]:
+        """What the other side sends; may be iterated once; ends when the link does. While nobody takes them,
+        the other side is told to wait."""
+        ...
+
+
+@runtime_checkable
+class GatewayLinks(Protocol):
+    """Finds other gateways by itself, and is found by them; which of two dials is settled by their ids."""
+
+    def links(self) -> AsyncIterator[GatewayLink]:
+        """Each new link, whoever dialled. While nobody iterates, none is made. Ends when the driver is closed
+        or lost."""
+        ...
+
+
 @runtime_checkable
 class Reopenable(Protocol):
     """Keeps what it holds over a loss: open the same object again rather than build another."""

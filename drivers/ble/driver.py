@@ -14,6 +14,8 @@ from typing import Any, Literal, Self
 from drivers.base import Clock, DriverStats, Frame, TxReceipt, TxRequest
 from drivers.ble import wire
 from drivers.ble.link import MAX_ANSWERS, NOTICE, Answer, Link
+from drivers.ble.neighbour import Neighbour, Way
+from drivers.ble.neighbours import Neighbours, turned_away
 from drivers.ble.peers import Peers
 from drivers.ble.peripheral import MAX_HINT, Peripheral
 from drivers.ble.settings import BleSettings
@@ -68,6 +70,9 @@ class BleDriver:
         self._handles: dict[int, Link] = {}
         self._next_link = 0
         self._queue = FrameQueue(self._settings.queue)
+        self._neighbours = Neighbours(
+            self._settings.id, self._settings.max_gateways, self._settings.max_message_bytes, clock
+        )
         self._peripheral: Peripheral | None = None
         self._lost: DriverLost | None = None
         self._advertise = asyncio.Event()
@@ -99,9 +104,11 @@ class BleDriver:
             await peripheral.stop()
             raise
         self._advertise.set()
+        self._neighbours.open()
         self._tasks = [
             asyncio.create_task(self._keep_advertising(), name=f"{self.name}-advertise"),
             asyncio.create_task(self._watch(), name=f"{self.name}-watch"),
+            asyncio.create_task(self._neighbours.seek(self._peripheral.central), name=f"{self.name}-seek"),
         ]
         for task in self._tasks:
             task.add_done_callback(self._task_ended)
@@ -123,6 +130,11 @@ class BleDriver:
                 await asyncio.wait([task], timeout=1.0)
         for handle in list(self._handles):
             self.disconnected(handle)
+        self._neighbours.close()
+
+    def links(self) -> AsyncIterator[Neighbour]:
+        """See :class:`drivers.base.GatewayLinks`."""
+        return self._neighbours.links()
 
     def frames(self) -> AsyncIterator[Frame]:
         return self._queue.frames()
@@ -134,6 +146,7 @@ class BleDriver:
             transmits=dict(self._transmits),
             gauges={
                 "links": len(self._handles),
+                "gateway_links": len(self._neighbours),
                 "queue_frames": len(self._queue),
                 "parked_transfers": self._uploads.parked,
                 "held_bytes": self._uploads.held_bytes,
@@ -207,6 +220,7 @@ class BleDriver:
         self._advertise.set()
 
     def disconnected(self, handle: int) -> None:
+        self._neighbours.disconnected(handle)
         link = self._handles.pop(handle, None)
         if link is None:
             return
@@ -235,7 +249,24 @@ class BleDriver:
         link.words.extend(taken.replies)
         self.room(handle)
 
+    def link_written(self, handle: int, value: bytes) -> None:
+        peripheral = self._peripheral
+        if handle in self._neighbours:
+            self._neighbours.received(handle, value)
+        elif handle in self._handles and peripheral is not None:
+            link, gateway_id = self._handles[handle], wire.linked(value)
+            way = peripheral.way(handle, lambda: self._close(link))
+            if gateway_id is None or not self._neighbours.accepts(gateway_id):
+                way.write(turned_away())
+            else:
+                way.write(wire.link(self._settings.id))
+                self._neighbours.add(handle, gateway_id, way)
+
+    def linked(self, handle: int, gateway_id: str, way: Way) -> None:
+        self._neighbours.add(handle, gateway_id, way)
+
     def room(self, handle: int) -> None:
+        self._neighbours.room(handle)
         link, peripheral = self._handles.get(handle), self._peripheral
         if link is None or peripheral is None:
             return
@@ -341,6 +372,7 @@ class BleDriver:
             now = self._clock.monotonic()
             self._close_idle(now)
             self._uploads.expire(now)
+            self._neighbours.tick(now)
             if self._refused:
                 self._advertise.set()
             if now - asked < self._settings.watchdog_s:
@@ -353,6 +385,8 @@ class BleDriver:
 
     def _close_idle(self, now: float) -> None:
         for link in list(self._handles.values()):
+            if link.handle in self._neighbours:
+                continue  # which knows by itself
             if not link.closing and link.idle_since(now) > self._settings.idle_timeout_s:
                 self._frames["idle"] += 1
                 self._close(link)

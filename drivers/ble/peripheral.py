@@ -23,12 +23,16 @@ from bumble.keys import KeyStore
 from bumble.pairing import PairingConfig, PairingDelegate
 from bumble.transport.common import Transport, TransportLostError
 
+from drivers.ble.central import Central, Dialled
+from drivers.ble.neighbour import Way
 from drivers.ble.outgoing import FairQueue
+from drivers.ble.settings import NAME_PREFIX
 from drivers.errors import DriverLost
 
 log = logging.getLogger(__name__)
 
 SERVICE, WRITE, NOTIFY = 0xFFF0, 0xFFF1, 0xFFF2
+LINK_WRITE, LINK_NOTIFY = 0xFFF8, 0xFFF9
 INFO: Mapping[str, int] = {
     "beacon": 0xFFF3,
     "id": 0xFFF4,
@@ -53,6 +57,14 @@ class Station(Protocol):
 
     def written(self, handle: int, value: bytes) -> None:
         """One value of FFF1, in the order of writing."""
+        ...
+
+    def link_written(self, handle: int, value: bytes) -> None:
+        """One value of FFF8: of a gateway that dialled us."""
+        ...
+
+    def linked(self, handle: int, gateway_id: str, way: Way) -> None:
+        """A gateway that we dialled has agreed; values of it follow by :meth:`link_written`."""
         ...
 
     def room(self, handle: int) -> None:
@@ -80,8 +92,19 @@ class Peripheral:
             UUID.from_16_bits(NOTIFY), Characteristic.Properties.NOTIFY, Characteristic.Permissions(0)
         )
         self._notify.on(Characteristic.EVENT_SUBSCRIPTION, self._on_subscription)
+        self._notify_link = Characteristic[bytes](
+            UUID.from_16_bits(LINK_NOTIFY), Characteristic.Properties.NOTIFY, Characteristic.Permissions(0)
+        )
         self._device = self._make_device(name, read)
         self._name = name
+        self.central = Central(
+            self._device,
+            name.removeprefix(NAME_PREFIX),
+            self._own_address_type,
+            self._on_linked,
+            station.link_written,
+            station.disconnected,
+        )
 
     async def start(self) -> None:
         """Reset the controller. Raises :class:`DriverLost`."""
@@ -118,16 +141,11 @@ class Peripheral:
 
     async def advertise(self, hint: bytes) -> bool:
         """Advertise until the next phone connects. False when the controller takes no more for now."""
-        own = (
-            hci.OwnAddressType.PUBLIC
-            if self._device.public_address not in (hci.Address.ANY, hci.Address.NIL)
-            else hci.OwnAddressType.RANDOM
-        )
         try:
             async with self._commands():
                 await self._device.start_advertising(
                     advertising_type=AdvertisingType.UNDIRECTED_CONNECTABLE_SCANNABLE,
-                    own_address_type=own,
+                    own_address_type=self._own_address_type(),
                     advertising_data=advertisement(hint),
                     scan_response_data=scan_response(self._name),
                     advertising_interval_min=ADVERTISING_INTERVAL_MS,
@@ -184,14 +202,33 @@ class Peripheral:
 
     def notify(self, handle: int, value: bytes) -> int:
         """Queue one value of at most MTU - 3 bytes; how many packets this link was ever given."""
-        connection = self._device.connections[handle]
-        pdu = att.ATT_Handle_Value_Notification(attribute_handle=self._notify.handle, attribute_value=value)
-        self._device.gatt_server.send_gatt_pdu(connection, bytes(pdu))
+        self._send(handle, self._notify, value)
         return self._queue.lane(handle).queued if self._queue is not None else 0
+
+    def _send(self, handle: int, by: Characteristic[bytes], value: bytes) -> None:
+        pdu = att.ATT_Handle_Value_Notification(attribute_handle=by.handle, attribute_value=value)
+        self._device.gatt_server.send_gatt_pdu(self._device.connections[handle], bytes(pdu))
 
     def completed(self, handle: int) -> int:
         """How many of them the phone's controller has acknowledged."""
         return self._queue.lane(handle).completed if self._queue is not None else 0
+
+    def way(self, handle: int, close: Callable[[], None]) -> Way:
+        """To a gateway that dialled us and has subscribed FFF9."""
+
+        def write(value: bytes) -> None:
+            self._send(handle, self._notify_link, value)
+
+        return Way(write, lambda: self.has_room(handle), lambda: self.mtu(handle), close)
+
+    def disconnect_soon(self, handle: int) -> None:
+        """From where nobody can wait."""
+        self._closing = asyncio.create_task(self.disconnect(handle), name="ble-disconnect")
+
+    def _own_address_type(self) -> hci.OwnAddressType:
+        if self._device.public_address not in (hci.Address.ANY, hci.Address.NIL):
+            return hci.OwnAddressType.PUBLIC
+        return hci.OwnAddressType.RANDOM
 
     def _make_device(self, name: str, read: Callable[[str], bytes]) -> Device:
         config = DeviceConfiguration(name=name, address=static_address(name))
@@ -220,6 +257,12 @@ class Peripheral:
             Characteristic.WRITEABLE,
             CharacteristicValue(write=self._on_write),
         )
+        link_write = Characteristic[bytes](
+            UUID.from_16_bits(LINK_WRITE),
+            Characteristic.Properties.WRITE | Characteristic.Properties.WRITE_WITHOUT_RESPONSE,
+            Characteristic.WRITEABLE,
+            CharacteristicValue(write=self._on_link_write),
+        )
         facts = [
             Characteristic[bytes](
                 UUID.from_16_bits(number),
@@ -230,12 +273,16 @@ class Peripheral:
             for fact, number in INFO.items()
         ]
         # 16-bit: the 128-bit form is not found by a central that looks FFF0 up by its short name.
-        return Service(UUID.from_16_bits(SERVICE), [write, self._notify, *facts])
+        return Service(
+            UUID.from_16_bits(SERVICE), [write, self._notify, *facts, link_write, self._notify_link]
+        )
 
     # What bumble calls
 
     def _on_connection(self, connection: Connection) -> None:
         handle = connection.handle
+        if connection.role == hci.Role.CENTRAL:
+            return  # we dialled it
         connection.on(Connection.EVENT_DISCONNECTION, lambda _reason: self._on_disconnection(handle))
         self._station.connected(handle, str(connection.peer_address))
 
@@ -253,6 +300,16 @@ class Peripheral:
     def _on_write(self, connection: Connection, value: bytes) -> None:
         # Synchronous, since bumble runs each write in a task of its own: with an await the order would break.
         self._station.written(connection.handle, bytes(value))
+
+    def _on_link_write(self, connection: Connection, value: bytes) -> None:
+        self._station.link_written(connection.handle, bytes(value))
+
+    def _on_linked(self, handle: int, gateway_id: str, dialled: Dialled) -> None:
+        def close() -> None:
+            self.disconnect_soon(handle)
+
+        way = Way(dialled.write, lambda: self.has_room(handle), dialled.mtu, close)
+        self._station.linked(handle, gateway_id, way)
 
     def _on_hardware_error(self, event: hci.HCI_Event) -> None:
         self._station.lost(f"the controller reports a hardware error, code {event.parameters.hex()}")

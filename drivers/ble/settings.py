@@ -18,16 +18,17 @@ MAX_ID = 20  # with the prefix and a header it just fits the scan response's 31 
 class BleSettings:
     """``controller``: its address, see :mod:`drivers.transport.hci`. ``id``: the gateway's, in the name.
 
-    ``max_links``: phones at once; a dongle carries 7 to 16. ``queue``: messages that may wait for the
-    gateway. ``max_message_bytes`` of one message. ``idle_timeout_s``: a link without progress is closed. Per
-    address: ``peer_messages_per_minute`` and ``peer_bytes_per_minute``, a minute's worth at once; ``ban_s``:
-    how long one closed for misconduct stays out. ``watchdog_s``: how often the controller is asked for a sign
-    of life.
+    ``max_links``: phones at once; a dongle carries 7 to 16. ``max_gateways``: links to other gateways.
+    ``queue``: messages that may wait for the gateway. ``max_message_bytes`` of one message.
+    ``idle_timeout_s``: a link without progress is closed. Per address: ``peer_messages_per_minute`` and
+    ``peer_bytes_per_minute``, a minute's worth at once; ``ban_s``: how long one closed for misconduct stays
+    out. ``watchdog_s``: how often the controller is asked for a sign of life.
     """
 
     controller: str
     id: str = "gateway"
     max_links: int = 8
+    max_gateways: int = 2
     queue: int = 256
     max_message_bytes: int = 4 << 20
     idle_timeout_s: float = 30.0
@@ -65,6 +66,7 @@ class BleSettings:
 
 RANGES: Mapping[str, tuple[int, int]] = {
     "max_links": (1, 64),
+    "max_gateways": (0, 8),
     "queue": (1, 65_536),
     "max_message_bytes": (1024, 1 << 23),
     "idle_timeout_s": (1, 3600),

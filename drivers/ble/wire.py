@@ -9,6 +9,7 @@ version (1); byte 1 the transfer's number, ``xid``; numbers are big-endian::
     DONE   14 xid 00 hash:16                receiver to sender: the whole is here
     DONE   14 xid status retry_after_s:2    receiver to sender: it was refused
     WHOLE  15 xid bytes                     sender to receiver: a message that fits one piece
+    LINK   18 00 id                         between gateways, first on a link: I am a gateway, of this id
     FIRST  17 xid total:3 content_id:12 bytes   START of a message never offered before, with its first bytes
     RESUME 16 xid offset:3                  receiver to sender: go on from offset (answer to START, or a gap)
 """
@@ -21,9 +22,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 START, DATA, ACK, DONE, WHOLE, RESUME, FIRST = 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17
+LINK = 0x18
 
 CONTENT_ID_BYTES = 12  # the first of SHA-256(message)
 DONE_HASH_BYTES = 16
+MAX_GATEWAY_ID = 20
 MAX_TOTAL = (1 << 24) - 1
 MIN_MTU = 23  # Bluetooth Core, Vol 3 Part G 5.2.1
 MAX_VALUE = 512  # of any attribute: Vol 3 Part F 3.2.9
@@ -77,9 +80,21 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """ACK, DONE or RESUME: what a receiver says; the gateway ignores them, it never resumes an answer."""
+    """ACK, DONE or RESUME: what a receiver says. Of answers to phones they are ignored."""
 
     xid: int
+    kind: int
+    rest: bytes
+
+    @property
+    def offset(self) -> int:
+        """Of ACK and RESUME."""
+        return int.from_bytes(self.rest[:3])
+
+    @property
+    def status(self) -> int:
+        """Of DONE."""
+        return self.rest[0]
 
 
 Piece = Start | Data | Whole | Word
@@ -97,7 +112,7 @@ def decode(value: bytes) -> Piece:
     if kind == FIRST and len(value) > START_BYTES and any(value[2:5]) and value[1]:
         return Start(value[1], int.from_bytes(value[2:5]), value[5:START_BYTES], value[START_BYTES:])
     if kind in (ACK, DONE, RESUME) and len(value) >= DATA_HEADER:
-        return Word(value[1])
+        return Word(value[1], kind, value[2:])
     raise WireError(f"no piece: {value[:8].hex()} ({len(value)} bytes)")
 
 
@@ -118,6 +133,28 @@ def refused(xid: int, status: Status, retry_after_s: int = 0) -> bytes:
     return bytes((DONE, xid, status)) + min(retry_after_s, 0xFFFF).to_bytes(2)
 
 
+def link(gateway_id: str) -> bytes:
+    """Between gateways: who I am."""
+    return bytes((LINK, 0)) + gateway_id.encode()
+
+
+def linked(value: bytes) -> str | None:
+    """Whose LINK this is; None for anything else."""
+    if value[:2] != bytes((LINK, 0)) or not 0 < len(value) - 2 <= MAX_GATEWAY_ID or not value.isascii():
+        return None
+    return value[2:].decode("ascii")
+
+
+def start(message: bytes, xid: int) -> bytes:
+    return bytes((START, xid)) + len(message).to_bytes(3) + content_id(message)
+
+
+def data(message: bytes, xid: int, offset: int, mtu: int) -> bytes:
+    """The piece from there on, as long as the link takes it well."""
+    chunk = message[offset : offset + filled_size(mtu) - DATA_HEADER]
+    return bytes((DATA, xid)) + offset.to_bytes(3) + chunk
+
+
 def piece_size(mtu: int) -> int:
     """Bytes that one value may carry; longer ones are lost by some stacks and truncated by others."""
     return min(mtu - ATT_HEADER, MAX_VALUE)
@@ -135,11 +172,9 @@ def cut(message: bytes, xid: int, mtu: int) -> Iterator[bytes]:
     if len(message) + WHOLE_HEADER <= room:
         yield bytes((WHOLE, xid)) + message
         return
-    yield bytes((START, xid)) + len(message).to_bytes(3) + content_id(message)
-    step = filled_size(mtu) - DATA_HEADER
-    for offset in range(0, len(message), step):
-        chunk = message[offset : offset + step]
-        yield bytes((DATA, xid)) + offset.to_bytes(3) + chunk
+    yield start(message, xid)
+    for offset in range(0, len(message), filled_size(mtu) - DATA_HEADER):
+        yield data(message, xid, offset, mtu)
 
 
 def content_id(message: bytes) -> bytes:

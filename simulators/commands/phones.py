@@ -9,6 +9,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -19,9 +20,11 @@ from simulators.phones.crowd import Crowd
 from simulators.phones.ledger import PhoneWallet
 from simulators.phones.phone import Misdeed, Phone, Traits, Visit
 from simulators.phones.port import PtyPort, TcpPort
-from simulators.wallets import Season
+from simulators.wallets import Season, Wallet
+from simulators.wallets.uploads import snapshot_cbor, transactions_cbor
 
 MISDEEDS = [misdeed.name.lower() for misdeed in Misdeed]
+NOW_MS = 1_790_000_000_000
 DONGLE = "C0:FF:EE:00:00:01/P"
 
 
@@ -32,6 +35,8 @@ DONGLE = "C0:FF:EE:00:00:01/P"
 @click.option("--visits", type=click.IntRange(1), help="Contacts a phone; without: until stopped.")
 @click.option("--payments", type=click.IntRange(1), default=10, show_default=True, help="Between contacts.")
 @click.option("--payload", type=click.IntRange(1), help="Hand over so many random bytes, no ledger.")
+@click.option("--ledger", type=click.IntRange(1), help="Each contact a new wallet's, of so many payments.")
+@click.option("--loose", is_flag=True, help="The same payments without a snapshot (at most 64).")
 @click.option("--json", "as_json", is_flag=True, help="Ledgers as the wallet's JSON, not CBOR.")
 @click.option("--mtu", type=click.IntRange(23, 517), multiple=True, help="By turns; default 185 247 517 23.")
 @click.option("--with-response", is_flag=True, help="Only writes with response.")
@@ -53,6 +58,8 @@ def command(
     visits: int | None,
     payments: int,
     payload: int | None,
+    ledger: int | None,
+    loose: bool,
     as_json: bool,
     mtu: tuple[int, ...],
     with_response: bool,
@@ -71,7 +78,11 @@ def command(
     )
     sizes = mtu or (185, 247, 517, 23)
     traits = [Traits(size, with_response, timing, ping, bare) for size in sizes]
-    wallets = _Bytes(payload, seed) if payload else _Ledgers(phones + len(misdeed), payments, as_json, seed)
+    wallets: _Ledgers | _Each = _Ledgers(phones + len(misdeed), payments, as_json, seed)
+    if payload:
+        wallets = _Each(partial(Random(seed).randbytes, payload))
+    elif ledger:
+        wallets = _Each(partial(_new, Random(seed), ledger, loose))
     asyncio.run(_run(tcp, pty, phones, visits, wallets, traits, cut, away_s, misdeed, seed))
 
 
@@ -103,21 +114,32 @@ class _Ledgers:
         return {"ledgers": ledgers, "held": sum(w.held for w in self._wallets), "answers": dict(counts)}
 
 
-class _Bytes:
-    """Messages of one size, each new, handed over once a contact."""
+def _new(random: Random, payments: int, loose: bool) -> bytes:
+    """The first hand-over of a wallet that nobody has met."""
+    wallet = Wallet(random.randbytes(32))
+    for n in range(payments):
+        wallet.pay(random.randbytes(8).hex(), 1, NOW_MS + n)
+    if loose:
+        return transactions_cbor(wallet.key, wallet.ledger)
+    return snapshot_cbor(wallet.hand_over(NOW_MS))
 
-    def __init__(self, size: int, seed: int) -> None:
-        self._size = size
-        self._random = Random(seed)
+
+class _Each:
+    """Messages that are made as they are asked for, one a contact."""
+
+    def __init__(self, make: Callable[[], bytes]) -> None:
+        self._make = make
+        self._answers: Counter[str] = Counter()
         self._offered: dict[int, bytes | None] = {}
 
     def of(self, phone: int) -> tuple[Callable[[], bytes | None], Callable[[bytes], None]]:
         def next_message() -> bytes | None:
             if phone not in self._offered:
-                self._offered[phone] = self._random.randbytes(self._size)
+                self._offered[phone] = self._make()
             return self._offered[phone]
 
-        def on_answer(_answer: bytes) -> None:
+        def on_answer(answer: bytes) -> None:
+            self._answers[answer[:2].hex()] += 1
             self._offered[phone] = None
 
         return next_message, on_answer
@@ -127,7 +149,7 @@ class _Bytes:
             del self._offered[phone]
 
     def told(self) -> dict[str, object]:
-        return {}
+        return {"answers": dict(self._answers)}
 
 
 async def _run(
@@ -135,7 +157,7 @@ async def _run(
     pty: Path | None,
     phones: int,
     visits: int | None,
-    wallets: _Ledgers | _Bytes,
+    wallets: _Ledgers | _Each,
     traits: list[Traits],
     cut: float,
     away_s: float,
@@ -171,7 +193,7 @@ async def _run(
     click.echo(json.dumps({**counts, **wallets.told()}))
 
 
-def _phone(air: Air, number: int, traits: list[Traits], wallets: _Ledgers | _Bytes) -> Phone:
+def _phone(air: Air, number: int, traits: list[Traits], wallets: _Ledgers | _Each) -> Phone:
     next_message, on_answer = wallets.of(number)
     return Phone(air, number, traits[number % len(traits)], next_message=next_message, on_answer=on_answer)
 

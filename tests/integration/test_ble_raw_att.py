@@ -64,6 +64,8 @@ async def test_the_service_is_found_by_16_and_by_128_bits_with_its_characteristi
             0xFFF1: WRITE_REQUEST | WRITE_COMMAND,
             0xFFF2: NOTIFY,
             **dict.fromkeys((0xFFF3, 0xFFF4, 0xFFF5, 0xFFF6, 0xFFF7), READ),
+            0xFFF8: WRITE_REQUEST | WRITE_COMMAND,
+            0xFFF9: NOTIFY,
         }
 
 
