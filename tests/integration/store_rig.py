@@ -36,6 +36,7 @@ class Rig:
     recorder: Recorder
     key: bytes
     now_ms: int = NOW
+    quality: TimeQuality = TimeQuality.AGREED
     sent: int = 0
 
     async def send(self, message: bytes) -> Recorded:
@@ -69,7 +70,7 @@ async def store_rig(
         recorder = Recorder(
             store,
             sign=lambda text: key.sign(text).signature,
-            now=lambda: Stamp(rig.now_ms, TimeQuality.AGREED),
+            now=lambda: Stamp(rig.now_ms, rig.quality),
             monotonic=lambda: rig.now_ms / 1000,
         )
         rig = Rig(store, recorder, bytes(key.verify_key))

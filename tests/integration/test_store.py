@@ -17,7 +17,7 @@ from gateway.core.merkle import leaf_hash, verify_consistency, verify_inclusion
 from gateway.core.message.downlink import Nack
 from gateway.core.refusal import Refusal
 from gateway.errors import FatalError
-from gateway.model import Halt, RetentionPolicy
+from gateway.model import Halt, RetentionPolicy, TimeQuality
 from gateway.store import Limits, Store, StoreSettings, retention
 from simulators.wallets.uploads import snapshot_cbor
 from simulators.wallets.wallet import Wallet
@@ -209,10 +209,14 @@ async def test_pruning_gives_space_back_to_the_file_system(path: Path) -> None:
 
 async def test_bodies_go_by_age_only_where_the_clock_was_trusted(path: Path) -> None:
     async with store_rig(path) as rig:
-        for n in range(3):
-            rig.now_ms = NOW + n * 1000
+        for n, quality in enumerate(
+            (TimeQuality.HOST, TimeQuality.AGREED, TimeQuality.GPS, TimeQuality.HOST)
+        ):
+            rig.now_ms, rig.quality = (0 if quality is TimeQuality.HOST else NOW + n * 1000), quality
             await rig.send(hand_over(n))
-        await rig.store.mark_acked(3, b"cosigned")
+        await rig.store.mark_acked(4, b"cosigned")
+        policy = RetentionPolicy(max_snapshots=1000, received_before_ms=NOW - 1)
+        assert (await rig.store.prune(policy)).entries == 0
         policy = RetentionPolicy(max_snapshots=1000, received_before_ms=NOW + 1500)
         assert (await rig.store.prune(policy)).entries == 2
 
