@@ -7,9 +7,19 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import pytest
 from daemon_rig import REPOSITORY
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """With a short name: a Unix socket's address has 107 characters, pytest's own folders leave too few."""
+    with TemporaryDirectory(prefix="demo-") as folder:
+        yield Path(folder)
 
 
 async def demo(*arguments: str, folder: Path) -> asyncio.subprocess.Process:
@@ -39,15 +49,15 @@ def left_in(folder: Path) -> list[Path]:
     return list(folder.iterdir())
 
 
-async def test_the_demo_ends_with_nothing_lost_and_a_report_that_says_so(tmp_path: Path) -> None:
-    report = tmp_path / "report.json"
-    process = await demo("--seconds", "5", "--json", str(report), folder=tmp_path)
+async def test_the_demo_ends_with_nothing_lost_and_a_report_that_says_so(folder: Path) -> None:
+    report = folder / "report.json"
+    process = await demo("--seconds", "5", "--json", str(report), folder=folder)
     said = (await process.communicate())[0].decode()
     assert process.returncode == 0, said
     told = json.loads(report.read_text())
     assert told["ok"] and told["roots_equal"] and told["failures"] == []
     radios = {radio["radio"]: radio for radio in told["radios"]}
-    assert set(radios) == {"lora", "village", "http"}
+    assert set(radios) == {"lora", "village", "ble", "http"}
     for radio in radios.values():
         assert radio["accepted"] == radio["acked"] > 0
         assert (radio["lost"], radio["duplicated"]) == (0, 0)
@@ -59,36 +69,36 @@ async def test_the_demo_ends_with_nothing_lost_and_a_report_that_says_so(tmp_pat
     assert told["payments_verified_by_coordinator"] == told["payments"]
     assert told["backhaul_down_s"] > 1
     assert "the backhaul is cut" in said and "Everything accepted is at the coordinator" in said
-    assert running_in(tmp_path) == {}
-    assert left_in(tmp_path) == [report]
+    assert running_in(folder) == {}
+    assert left_in(folder) == [report]
 
 
-async def test_ctrl_c_stops_the_demo_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    process = await demo("--seconds", "60", folder=tmp_path)
+async def test_ctrl_c_stops_the_demo_and_leaves_nothing_behind(folder: Path) -> None:
+    process = await demo("--seconds", "60", folder=folder)
     assert process.stdout is not None
     async for line in process.stdout:
         if b"the link to the coordinator is up" in line:
             break
-    assert len(running_in(tmp_path)) == 3
+    assert len(running_in(folder)) == 3
     process.send_signal(signal.SIGINT)
     rest = (await process.stdout.read()).decode()
     assert (await process.wait(), "nothing was left running" in rest) == (130, True)
-    assert running_in(tmp_path) == {}
-    assert left_in(tmp_path) == []
+    assert running_in(folder) == {}
+    assert left_in(folder) == []
 
 
-async def test_a_daemon_that_dies_ends_the_demo_with_its_log_kept(tmp_path: Path) -> None:
-    process = await demo("--seconds", "60", folder=tmp_path)
+async def test_a_daemon_that_dies_ends_the_demo_with_its_log_kept(folder: Path) -> None:
+    process = await demo("--seconds", "60", folder=folder)
     assert process.stdout is not None
     async for line in process.stdout:
         if b"the link to the coordinator is up" in line:
             break
-    [daemon] = [pid for pid, line in running_in(tmp_path).items() if "-m gateway run" in line]
+    [daemon] = [pid for pid, line in running_in(folder).items() if "-m gateway run" in line]
     os.kill(daemon, signal.SIGKILL)
     rest = (await process.stdout.read()).decode()
     assert await process.wait() == 1
     assert "gateway ended in the middle of the play" in rest
-    [kept] = left_in(tmp_path)
+    [kept] = left_in(folder)
     assert str(kept) in rest
     assert (kept / "gateway.log").stat().st_size > 0
-    assert running_in(tmp_path) == {}
+    assert running_in(folder) == {}
