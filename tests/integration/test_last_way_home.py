@@ -61,7 +61,7 @@ async def told(
     down_s: Callable[[float], float] = lambda now: now,
     trouble: Exception | None = None,
 ) -> tuple[list[str], int]:
-    """What was sent until then (first after 100 s out of reach, then after 50 s), and how often it was tried."""
+    """What was sent until then (first after 100 s, then after 50 s), and how often it was tried."""
     clock, sent, tries = Sundial(until), [], []
 
     async def send(request: TxRequest) -> TxReceipt:
