@@ -27,6 +27,11 @@ class FrameQueue:
     def __len__(self) -> int:
         return len(self._frames)
 
+    @property
+    def untaken(self) -> dict[str, int]:
+        """For :class:`drivers.base.DriverStats`: frames that waited when we closed, and still do."""
+        return {"untaken": len(self._frames)} if self._closed and self._frames else {}
+
     def put(self, frame: Frame) -> bool:
         """False when the queue was full or closed and the frame was dropped."""
         if self._closed or len(self._frames) >= self._size:

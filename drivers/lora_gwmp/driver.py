@@ -68,7 +68,8 @@ class GwmpDriver:
 
     Settings: see :class:`drivers.lora_gwmp.settings.GwmpSettings`. Every forwarder that hears a frame
     delivers its own copy, named by ``lora.concentrator``; whoever joins messages tells copies apart. Frames
-    whose CRC failed are counted and dropped.
+    whose CRC failed are counted and dropped. Frames that wait at closing were acknowledged to their
+    forwarder, which says nothing to the device: without a promise it sends again.
     """
 
     def __init__(self, name: str, settings: Mapping[str, Any], *, clock: Clock) -> None:
@@ -133,7 +134,7 @@ class GwmpDriver:
         now = self._clock.monotonic()
         gone = self._forwarders.gone(now)
         return DriverStats(
-            frames=dict(self._frames),
+            frames=dict(self._frames) | self._queue.untaken,
             transmits=dict(self._transmits),
             gauges={
                 "forwarders": len(self._forwarders),

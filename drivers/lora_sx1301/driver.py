@@ -89,6 +89,7 @@ class Sx1301Driver:
             await self._concentrator.close()
             raise
         self._closed, self._failure = False, None
+        self._queue.clear()  # the counter begins anew: what waits from before could not be answered
         self._note = self._describe(self._concentrator)
         log.info("%s: %s", self._name, self._note)
         self._start_sending(self._concentrator)
@@ -347,8 +348,9 @@ class Sx1301Driver:
 
     def stats(self) -> DriverStats:
         """Frames and transmits by outcome; gauges in the unit of their name."""
+        untaken = {"untaken": len(self._queue)} if self._closed and self._queue else {}
         return DriverStats(
-            frames=dict(self._tally.outcomes),
+            frames=dict(self._tally.outcomes) | untaken,
             transmits=dict(self._transmitter.outcomes),
             gauges=self._gauges(),
             note=str(self._failure) if self._failure else self._note,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -41,6 +42,8 @@ from gateway.services.sms_intake import Desk, SmsIntake
 from gateway.services.supervision import Service
 from gateway.store import Store
 from gateway.systemclock import SystemClock
+
+log = logging.getLogger(__name__)
 
 LORA = "lora_"
 """Drivers whose names begin so hear LoRa frames, for the LoRa link; each frame of others is a message."""
@@ -142,6 +145,8 @@ class Radios:
                 if isinstance(driver, Reopenable) and isinstance(gravest(error), DriverLost):
                     self._reopen[setup.name] = driver  # the halves of uploads in it will be asked for
                 raise
+            finally:
+                tell_untaken(setup.name, driver)
 
         return run
 
@@ -202,3 +207,10 @@ class Radios:
         )
         self._book.keep(name, link)
         return link
+
+
+def tell_untaken(name: str, driver: Driver) -> None:
+    """Into the log: the driver that counted them goes with its service, perhaps before anybody looks."""
+    untaken = driver.stats().frames.get("untaken", 0)
+    if untaken:
+        log.warning("frames were heard and not taken", extra={"radio": name, "frames": untaken})

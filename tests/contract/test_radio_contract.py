@@ -10,6 +10,7 @@ from radio_benches import BENCHES, SMALL_QUEUE, Bench
 
 from drivers.base import Frame, Receiver, Transmitter
 from drivers.errors import DriverLost, TransmitRefused
+from drivers.gsm_at import GsmDriver
 
 
 @pytest.fixture(params=sorted(BENCHES))
@@ -56,6 +57,19 @@ async def test_frames_end_only_because_we_close(bench: Bench) -> None:
         assert not listener.done()
     await asyncio.wait_for(listener, 5)
     assert [frame.payload for frame in heard] == [b"one"]
+
+
+async def test_what_nobody_took_before_we_close_is_counted_or_comes_with_the_next_opening(
+    bench: Bench,
+) -> None:
+    async with bench.opened() as radio:
+        bench.hear(b"one")
+        await counted(radio, "ok", 1)
+        assert "untaken" not in radio.stats().frames
+    comes_again = isinstance(radio, GsmDriver)  # from the SIM or the spool, until it is settled
+    assert radio.stats().frames.get("untaken", 0) == (not comes_again)
+    assert [frame.payload async for frame in radio.frames()] == [b"one"]
+    assert "untaken" not in radio.stats().frames
 
 
 async def test_closing_twice_is_harmless_and_the_counts_stay_readable(bench: Bench) -> None:

@@ -95,6 +95,20 @@ async def test_closing_releases_the_chip_and_it_can_be_opened_again(rig: Rig) ->
         assert not rig.chip.receiving
 
 
+async def test_what_an_opening_before_this_one_heard_is_not_given_with_a_counter_that_began_anew(
+    rig: Rig,
+) -> None:
+    async with opened(rig) as radio:
+        rig.hear(b"before")
+        while not radio.stats().frames.get("ok"):
+            await rig.clock.sleep(0.01)
+    rig.clock.set_rate(OPEN_RATE)
+    async with radio:
+        rig.clock.set_rate(1.0)
+        rig.hear(b"after")
+        assert (await next_frame(radio)).payload == b"after"
+
+
 async def test_a_vanished_device_is_driver_lost_and_says_so(rig: Rig) -> None:
     async with opened(rig) as radio:
         rig.set_fault("spi_gone", True)

@@ -14,6 +14,7 @@ from drivers.base import Frame, LoraDownlink, TxRequest
 from drivers.errors import DriverConfigError, DriverLost, TransmitRefused
 from drivers.lora_gwmp import GwmpDriver
 from drivers.lora_gwmp.driver import MAX_PENDING
+from gateway.app.radios import tell_untaken
 from simulators.lora.ether import Ether, Transmission
 from simulators.lora.forwarder import SimForwarder
 from simulators.lora.plans import EU868
@@ -290,6 +291,20 @@ async def test_it_can_be_opened_again_and_on_a_port_in_use_it_says_what_to_do() 
     for _ in range(3):
         async with second:
             assert second.address == (host, port)
+
+
+async def test_frames_that_nobody_took_are_told_when_the_radio_s_service_ends(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with station() as here, pulled(here.forwarder(1)) as one:
+        hear(one, b"one")
+        hear(one, b"two")
+        await here.counted("ok", 2)
+        tell_untaken("hill", here.driver)
+        assert not caplog.records
+    tell_untaken("hill", here.driver)
+    (record,) = caplog.records
+    assert (record.getMessage(), record.__dict__["frames"]) == ("frames were heard and not taken", 2)
 
 
 async def test_an_address_that_is_not_up_yet_is_tried_again_by_the_supervisor() -> None:
