@@ -12,7 +12,9 @@ The contract (run over every driver by ``tests/contract``):
 * ``frames()`` may be iterated once per opening. It ends only when the driver is closed by us; a vanished
   device raises :class:`drivers.errors.DriverLost` out of it.
 * Frames wait in a bounded queue. When it is full the *newest* frame is dropped and counted under
-  ``queue_full``: what is already inside is older and nearer to its answer window.
+  ``queue_full``: what is already inside is older and nearer to its answer window. What nobody took before
+  we closed is counted under ``untaken``, unless the next opening hands it out; its sender, who was promised
+  nothing, sends again.
 * ``transmit()`` raises :class:`drivers.errors.TransmitRefused` for this frame only.
 * ``stats()`` is cheap, never blocks and may be called at any time, also after closing.
 """

@@ -142,7 +142,7 @@ class BleDriver:
     def stats(self) -> DriverStats:
         lost = self._lost
         return DriverStats(
-            frames=dict(self._frames),
+            frames=dict(self._frames) | self._queue.untaken,
             transmits=dict(self._transmits),
             gauges={
                 "links": len(self._handles),
