@@ -220,6 +220,14 @@ class Recorder:
 
     def _landed(self, flight: _Flight, outcome: Appended | Resume | BaseException) -> None:
         self._in_flight -= 1
+        try:
+            self._answer(flight, outcome)
+        except (
+            Exception
+        ) as error:  # a bug on one upload: those that land in the same call are told all the same
+            self._fail(flight, error)
+
+    def _answer(self, flight: _Flight, outcome: Appended | Resume | BaseException) -> None:
         match outcome:
             case Appended():
                 self._settle(flight, self._promise(flight, outcome))

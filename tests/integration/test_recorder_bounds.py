@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from store_rig import NOW, Rig, store_rig
 
 from gateway.core.judgement import Prepared, prepare
 from gateway.core.message.downlink import Nack, Promise
+from gateway.core.receipt import promise_leaf
 from gateway.core.refusal import Refusal
+from gateway.core.submission import HeldPlace
 from gateway.core.wallet.upload import SnapshotUpload, TransactionsUpload
 from gateway.errors import FatalError
 from gateway.services import recorder
-from gateway.services.recorder import MANY, MAX_IN_FLIGHT
+from gateway.services.recorder import MANY, MAX_IN_FLIGHT, Recorded
 from gateway.store.connection import connect_sqlite
 from simulators.wallets.uploads import snapshot_cbor, transactions_cbor
 from simulators.wallets.wallet import Payment, Wallet
@@ -133,6 +136,25 @@ async def test_a_bug_met_beside_the_loop_is_the_sender_s_and_frees_its_place(
             await rig.send(snapshot_cbor(many.hand_over(NOW)))
         assert rig.recorder.in_flight == 0
         assert isinstance((await rig.send(snapshot_cbor(many.hand_over(NOW)))).answer, Promise)
+
+
+async def test_a_bug_on_one_promise_is_its_sender_s_alone_although_a_group_lands_in_one_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = count()
+
+    def bug_at_first(origin: str, place: HeldPlace, content: bytes) -> bytes:
+        if next(calls) == 0:
+            raise KeyError("a bug")
+        return promise_leaf(origin, place, content)
+
+    monkeypatch.setattr(recorder, "promise_leaf", bug_at_first)
+    async with store_rig(tmp_path / "log.db") as rig:
+        sent = [rig.send(hand_over(n)) for n in range(5)]
+        bug, *others = await asyncio.gather(*sent, return_exceptions=True)
+        assert isinstance(bug, KeyError)
+        assert all(isinstance(one, Recorded) and isinstance(one.answer, Promise) for one in others)
+        assert rig.recorder.in_flight == 0
 
 
 async def test_a_broken_store_ends_the_recorder_and_is_told_to_whoever_waits(tmp_path: Path) -> None:
