@@ -84,8 +84,8 @@ class LoraCarrier:
         await self._device.run()
 
     async def prove(self, content: bytes, coordinator: NoteKey) -> bool | None:
-        asking = _ProofWallet(
-            status(content), lambda answer: _includes(answer, self._key, coordinator, content)
+        asking = AskingWallet(
+            status(content), lambda answer: includes(answer, self._key, coordinator, content)
         )
         await _device(asking, self._air, self._random).run()
         return asking.verdict
@@ -112,8 +112,8 @@ def _device(wallet: Any, air: Medium, random: Random) -> LoraDevice:
 
 
 @dataclass(slots=True)
-class _ProofWallet:
-    """Asks once for a content's proof."""
+class AskingWallet:
+    """Asks once for a content's proof, by whatever radio."""
 
     question: bytes | None
     verify: Callable[[bytes], bool | None]
@@ -128,7 +128,7 @@ class _ProofWallet:
         return True
 
 
-def _includes(answer: bytes, key: bytes, coordinator: NoteKey, content: bytes) -> bool | None:
+def includes(answer: bytes, key: bytes, coordinator: NoteKey, content: bytes) -> bool | None:
     """Whether an answer proves it; None for an answer that is no proof, such as the promise again."""
     try:
         if array(decode(answer))[0] != INCLUSION_TYPE:
@@ -187,7 +187,7 @@ class PhoneCarrier:
             async with self._http.get(
                 f"{self._url}/v1/receipts/{content.hex()}", headers={"Accept": "application/cbor"}
             ) as response:
-                return _includes(await response.read(), self._key, coordinator, content)
+                return includes(await response.read(), self._key, coordinator, content)
         except (aiohttp.ClientError, TimeoutError):
             return None
 

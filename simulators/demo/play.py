@@ -24,6 +24,7 @@ from simulators.demo.house import ORIGIN, House, house
 from simulators.demo.market import Market
 from simulators.demo.report import Held, Report, failures, radio_report
 from simulators.demo.screen import Moment, RadioRow, Screen
+from simulators.demo.street import BleCarrier, Street
 from simulators.demo.timetable import PROOFS_S, Timetable
 from simulators.demo.watch import Watch
 from simulators.lora.device import Medium
@@ -33,14 +34,14 @@ from simulators.lora.plans import US915
 from simulators.lora.windows import DeviceTiming
 from simulators.wallets import Season, Wallet
 
-HANDHELDS, VILLAGERS, PHONES = 4, 3, 17
+HANDHELDS, VILLAGERS, PASSERS_BY, PHONES = 4, 3, 6, 11
 PAYMENT_EVERY_S = 0.2
 FORGERY_EVERY_S = 2.0
 LOOK_EVERY_S = 0.25
 AIR_LOSS = 0.015
 UDP = UdpFaults(lose=0.005, double=0.02, delay=0.02)
 FORWARDER = bytes.fromhex("b827ebfffe0d3a01")
-PROOFS = {"lora": 1, "village": 1, "http": 5}
+PROOFS = {"lora": 1, "village": 1, "ble": 3, "http": 5}
 """Inclusion proofs asked for: by LoRa each takes several frames both ways."""
 
 ALARMING = frozenset({"warning", "error", "critical"})
@@ -56,7 +57,9 @@ async def play(folder: Path, timetable: Timetable, seed: int, screen: Screen) ->
     """Raises `Failed` when a process fails; the report otherwise, whatever it says."""
     async with AsyncExitStack() as stack:
         concentrator = await stack.enter_async_context(board(folder))
-        here = await stack.enter_async_context(house(folder, Random(seed), None, **radios(concentrator)))
+        street = await stack.enter_async_context(Street(seed).open())
+        sections = radios(concentrator, street)
+        here = await stack.enter_async_context(house(folder, Random(seed), None, **sections))
         http = await stack.enter_async_context(session())
         air = await stack.enter_async_context(over(concentrator, Random(seed + 1), AIR_LOSS, IMPATIENT))
         ether = Ether(US915, Random(seed + 2), AIR_LOSS, AIR_LOSS, IMPATIENT)
@@ -64,16 +67,16 @@ async def play(folder: Path, timetable: Timetable, seed: int, screen: Screen) ->
         await stack.enter_async_context(forwarder)
         await asyncio.wait_for(forwarder.pulled.wait(), 10)
         start_ms = time.time_ns() // 1_000_000 - 7 * 86_400_000
-        season = Season(HANDHELDS + VILLAGERS + PHONES, seed, start_ms=start_ms)
-        carriers, forger = _carriers(here, season, air, ether, http, Random(seed))
+        season = Season(HANDHELDS + VILLAGERS + PASSERS_BY + PHONES, seed, start_ms=start_ms)
+        carriers, forger = _carriers(here, season, air, ether, street, http, Random(seed))
         stage = Stage(
             here, concentrator, timetable, Market(season, carriers), forger, Watch(here, http), screen
         )
         return await stage.run(seed)
 
 
-def radios(concentrator: Board) -> dict[str, Mapping[str, object]]:
-    """A concentrator of our own, and a village that kept its packet forwarder."""
+def radios(concentrator: Board, street: Street) -> dict[str, Mapping[str, object]]:
+    """A concentrator and a dongle of our own, and a village that kept its packet forwarder."""
     return {
         "lora": {
             "frequency": 915,
@@ -82,12 +85,19 @@ def radios(concentrator: Board) -> dict[str, Mapping[str, object]]:
             "driver": "lora_sx1301",
             "options": concentrator.options(),
         },
+        "ble": {"controller": street.controller},
         "radios": {"village": {"driver": "lora_gwmp", "options": {"port": 0}}},
     }
 
 
 def _carriers(
-    here: House, season: Season, air: Air, ether: Ether, http: aiohttp.ClientSession, random: Random
+    here: House,
+    season: Season,
+    air: Air,
+    ether: Ether,
+    street: Street,
+    http: aiohttp.ClientSession,
+    random: Random,
 ) -> tuple[Mapping[str, Sequence[Carrier]], Forger]:
     """Each wallet's way to the gateway, by radio; and who hands in what others have made."""
 
@@ -99,7 +109,8 @@ def _carriers(
 
     handhelds = season.wallets[:HANDHELDS]
     villagers = season.wallets[HANDHELDS:][:VILLAGERS]
-    phones = season.wallets[HANDHELDS + VILLAGERS :]
+    passers_by = season.wallets[HANDHELDS + VILLAGERS :][:PASSERS_BY]
+    phones = season.wallets[HANDHELDS + VILLAGERS + PASSERS_BY :]
     spots = places([7] * HANDHELDS, LogDistance(), random, radius_km=RADIUS_KM)
     mediums = [
         air.handset(one.device_id, spot, HYBRID_WINDOW_US) for one, spot in zip(handhelds, spots, strict=True)
@@ -107,6 +118,10 @@ def _carriers(
     carriers: dict[str, list[Carrier]] = {
         "lora": [lora(one, medium) for one, medium in zip(handhelds, mediums, strict=True)],
         "village": [lora(one, ether) for one in villagers],
+        "ble": [
+            BleCarrier(number, one, here.gateway_key, street, random, now_ms)
+            for number, one in enumerate(passers_by)
+        ],
         "http": [PhoneCarrier(one, here.gateway_key, http, here.http, now_ms) for one in phones],
     }
     return carriers, Forger(phones, here.gateway_key, http, here.http, now_ms)
@@ -282,6 +297,7 @@ class Stage:
             [
                 self._row("lora", "US915, its concentrator", f"{self._watch.frames('lora')} frames"),
                 self._row("village", "US915, packet forwarder", f"{self._watch.frames('village')} frames"),
+                self._row("ble", "phones passing by", f"{self._watch.frames('ble')} messages"),
                 self._row("http", "phones on its Wi-Fi", "uploads"),
             ],
         )
