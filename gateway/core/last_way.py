@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 
 DAY_S = 86_400.0
+RETRY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +44,9 @@ class LastWay:
     def sent(self, now: float) -> None:
         """One went out, or into the radio's queue on disk."""
         self._sent.append(now)
-        self._put_off(now)
-
-    def refused(self, now: float) -> None:
-        """The radio did not take it: nothing was paid, and it is tried at the next turn."""
-        self._put_off(now)
-
-    def _put_off(self, now: float) -> None:
         self._next_at = now + self._wait_s
         self._wait_s = min(2 * self._wait_s, DAY_S)
+
+    def refused(self, now: float) -> None:
+        """Nothing could be sent, so nothing was paid: soon again."""
+        self._next_at = now + min(self._settings.interval_s, RETRY_S)

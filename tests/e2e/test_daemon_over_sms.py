@@ -222,3 +222,29 @@ async def test_with_ip_cut_the_coordinator_knows_the_newest_root_within_the_budg
                 counts["gateways"][GATEWAY]["origins"][f"offgrid/{GATEWAY}/1"]["root"] == heads[-1].root.hex()
             )
             assert counts["forks"] == 0
+
+
+async def test_killed_again_and_again_it_logs_each_message_that_reached_the_sim_once(tmp_path: Path) -> None:
+    alice, bob, _ = payment()
+    made = [alice.signed(bob.device_id, n + 1, n + 10, NOW + n) for n in range(12)]
+    async with village(tmp_path) as here:
+        async with here.here.daemon(gsm=here.section()) as daemon:
+            await up(daemon)
+            await here.ask(hello(alice.key))
+            mark, _ = opened(await here.ask(as_data("P1", payment_body(made[0]))))  # proves the key
+            assert mark == "Q1"
+            for one in made[1:]:
+                here.phone.send(HERE, as_data("P1", payment_body(one)))
+            await here.phone.inbox.get()  # in the middle of it
+            daemon.kill()
+        for _ in range(2):
+            async with here.here.daemon() as daemon:
+                await up(daemon)
+                daemon.kill()
+        async with here.here.daemon() as daemon:
+            await daemon.figures(transactions_total=float(len(made)))
+            counts = await here.here.coordinator.until(
+                lambda counts: counts["transactions"].get("verified") == len(made)
+            )
+            assert counts["gateways"][GATEWAY]["repeated"] == 0
+            assert counts["gateways"][GATEWAY]["entries"] == len(made)

@@ -34,8 +34,10 @@ def test_a_coordinator_that_comes_and_goes_starts_the_schedule_anew_but_not_the_
     assert way.wait_s(100, DAY_S) == 0
 
 
-def test_what_the_radio_refused_costs_nothing_of_the_budget() -> None:
+def test_what_the_radio_refused_costs_nothing_and_is_tried_again_soon_however_often() -> None:
     way = LastWay(SETTINGS)
     for _ in range(9):
         way.refused(0.0)
-    assert way.wait_s(100, DAY_S) == 0
+    assert way.wait_s(100, 0.0) == 50
+    way.sent(50.0)
+    assert way.wait_s(150, 50.0) == 50
