@@ -23,7 +23,7 @@ INTERRUPTED = 130
 
 
 @click.command()
-@click.option("--seconds", type=click.FloatRange(5, 3600), default=30, show_default=True, help="Of the play.")
+@click.option("--seconds", type=click.FloatRange(5, 3600), default=20, show_default=True, help="Of the play.")
 @click.option("--json", "report_file", type=click.Path(dir_okay=False, path_type=Path), help="The report.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the wallets and of the air.")
 @click.option("--keep", is_flag=True, help="Keep the folder with databases and logs.")
@@ -46,10 +46,14 @@ def command(*, seconds: float, report_file: Path | None, seed: int, keep: bool) 
         screen.close()
         click.echo("Stopped; nothing was left running.", err=True)
         code = INTERRUPTED
-    if keep or code == 1:
-        click.echo(f"Logs and databases are kept in {folder}", err=True)
-    else:
-        shutil.rmtree(folder)
+    except BaseException:
+        screen.close()
+        raise
+    finally:
+        if keep or code == 1:
+            click.echo(f"Logs and databases are kept in {folder}", err=True)
+        else:
+            shutil.rmtree(folder)
     raise SystemExit(code)
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -14,11 +12,12 @@ from random import Random
 from simulators.air.air import Air
 from simulators.concentrator.images import TEST_SHA256
 from simulators.demo.children import START_S, Child, Failed, child
+from simulators.demo.sockets import room_for
 from simulators.lora.plans import US915
 from simulators.lora.windows import DeviceTiming
 
 LOOK_EVERY_S = 0.05
-LONGEST_SOCKET = 107  # bytes of a Unix socket's path; unix(7), sun_path
+CONTROL = "lora.sock.ctl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +41,12 @@ class Board:
 async def board(folder: Path) -> AsyncIterator[Board]:
     """Raises `Failed` when it does not start."""
     firmware = folder / "firmware"
-    with socket_beside(folder) as socket:
+    with room_for(CONTROL, folder) as sockets:
+        socket = sockets / "lora.sock"
         arguments = ("simulators.concentrator", "--socket", str(socket), "--firmware", str(firmware))
         async with child("concentrator", arguments, folder) as process:
-            await until(socket.with_name("lora.sock.ctl").exists, "the concentrator model did not start")
+            await until((sockets / CONTROL).exists, "the concentrator model did not start")
             yield Board(process, socket, firmware)
-
-
-@contextmanager
-def socket_beside(folder: Path) -> Iterator[Path]:
-    """In the folder, or where its path is too long for a socket in a short one that goes again."""
-    if len(os.fsencode(folder / "lora.sock.ctl")) <= LONGEST_SOCKET:
-        yield folder / "lora.sock"
-        return
-    with tempfile.TemporaryDirectory(prefix="offgrid-", dir="/tmp") as short:
-        yield Path(short, "lora.sock")
 
 
 @asynccontextmanager

@@ -27,7 +27,7 @@ REFUSALS = (
 """docs/protocol/messages.md, by number."""
 
 TRIES = 4
-"""Answers to one hand-over that are neither acceptance nor refusal, before it is left for the next one."""
+"""Of one hand-over that is neither accepted nor refused for good, before it is left for the next one."""
 
 HTTP_S = 15.0
 
@@ -108,7 +108,7 @@ class LoraCarrier:
 
 def _device(wallet: Any, air: Medium, random: Random) -> LoraDevice:
     """The air takes its true time; a device that heard nothing asks again sooner than in the field."""
-    return LoraDevice(wallet, air, random, pause_scale=0.2)
+    return LoraDevice(wallet, air, random, pause_scale=0.1)
 
 
 @dataclass(slots=True)
@@ -164,20 +164,21 @@ class PhoneCarrier:
                 base = _common(over, answer["bases"])
             elif answer.get("status") == "accepted":
                 self._promised(over, answer)
-            elif not await _pause(answer):
+            elif answer and not await _pause(answer):
                 return
 
     async def post(self, body: str) -> Mapping[str, Any]:
         """One upload and its answer; empty when none came."""
         self._tally.sent += 1
+        self._tally.unanswered += 1  # until it is, also when the play ends before
         try:
             async with self._http.post(
                 f"{self._url}/v1/snapshots", data=body, headers={"Content-Type": "application/json"}
             ) as response:
                 answer: Mapping[str, Any] = json.loads(await response.read())
         except (aiohttp.ClientError, TimeoutError, ValueError):
-            self._tally.unanswered += 1
             return {}
+        self._tally.unanswered -= 1
         if answer.get("status") == "refused":
             self._tally.refused[str(answer["code"])] += 1
         return answer

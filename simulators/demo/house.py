@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from base64 import b64decode
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -15,11 +15,14 @@ from urllib.parse import urlsplit
 import yaml
 
 from simulators.demo.children import Child, child, command
+from simulators.demo.sockets import room_for
 from simulators.faults import TcpProxy
 from simulators.textbook.notes import NoteKey, parse_vkey
 
 GATEWAY = "gw_demo"
 ORIGIN = f"offgrid/{GATEWAY}/1"
+LONGEST_SOCKET = "run/control.4194304"
+"""Of the daemon's, with the largest process id: proc(5), pid_max."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +59,36 @@ async def site(
     token_file.write_text(token)
     database = coordinator_database or folder / "coordinator.db"
     arguments = ("simulators", "coordinator", "--db", str(database), "--token-file", str(token_file))
-    async with child("coordinator", arguments, folder) as coordinator:
+    async with AsyncExitStack() as stack:
+        sockets = stack.enter_context(room_for(LONGEST_SOCKET, folder))
+        coordinator = await stack.enter_async_context(child("coordinator", arguments, folder))
         ready = await coordinator.said(ws_url=None)
         at = urlsplit(ready["ws_url"])
-        async with TcpProxy((at.hostname or "", at.port or 0), random) as backhaul:
-            config = folder / "config.yml"
-            written = settings(ready["api_url"], backhaul.url)
-            for name, section in sections.items():
-                written[name] = {**written.get(name, {}), **section}
-            config.write_text(yaml.safe_dump(written, sort_keys=False))
-            on_file = ("--config", str(config))
-            await command("check-config", ("gateway", "check-config", str(config)), folder)
-            await command("keygen", ("gateway", "keygen", *on_file), folder)
-            registering = ("gateway", "register", *on_file, "--token-file", str(token_file))
-            await command("register", registering, folder)
-            yield Site(
-                folder=folder,
-                config=config,
-                coordinator=coordinator,
-                backhaul=backhaul,
-                api_url=ready["api_url"],
-                token=token,
-                coordinator_key=parse_vkey(ready["coordinator_key"]),
-                gateway_key=public_key(folder / "keygen.log"),
-            )
+        backhaul = await stack.enter_async_context(TcpProxy((at.hostname or "", at.port or 0), random))
+        written = settings(ready["api_url"], backhaul.url, sockets / "run")
+        for name, section in sections.items():
+            written[name] = {**written.get(name, {}), **section}
+        config = folder / "config.yml"
+        config.write_text(yaml.safe_dump(written, sort_keys=False))
+        await _installed(folder, config, token_file)
+        yield Site(
+            folder=folder,
+            config=config,
+            coordinator=coordinator,
+            backhaul=backhaul,
+            api_url=ready["api_url"],
+            token=token,
+            coordinator_key=parse_vkey(ready["coordinator_key"]),
+            gateway_key=public_key(folder / "keygen.log"),
+        )
+
+
+async def _installed(folder: Path, config: Path, token_file: Path) -> None:
+    """The technician's three commands."""
+    on_file = ("--config", str(config))
+    await command("check-config", ("gateway", "check-config", str(config)), folder)
+    await command("keygen", ("gateway", "keygen", *on_file), folder)
+    await command("register", ("gateway", "register", *on_file, "--token-file", str(token_file)), folder)
 
 
 @asynccontextmanager
@@ -117,7 +126,7 @@ async def house(
         yield here
 
 
-def settings(api_url: str, ws_url: str) -> dict[str, Any]:
+def settings(api_url: str, ws_url: str, runtime_dir: Path) -> dict[str, Any]:
     """The daemon's configuration: ports are any free ones, and it tries again sooner than in the field."""
     return {
         "gateway": {
@@ -132,7 +141,7 @@ def settings(api_url: str, ws_url: str) -> dict[str, Any]:
         "http": {"host": "127.0.0.1", "port": 0},
         "metrics": {"host": "127.0.0.1", "port": 0},
         "sync": {"heartbeat_seconds": 5},
-        "runtime_dir": "run",
+        "runtime_dir": str(runtime_dir),
     }
 
 

@@ -13,18 +13,18 @@ EVERY = 4
 
 
 class Market:
-    """Open until :meth:`close`; then every wallet hands over what is left and is done."""
+    """Open until :meth:`close`; who leaves, then or before, hands over what is left and is done."""
 
     def __init__(self, season: Season, carriers: Mapping[str, Sequence[Carrier]]) -> None:
         self.season = season
         self.carriers = carriers
         self.paid: dict[bytes, Payment] = {}
-        self._open = True
+        self._trading = list(season.wallets)
         self._news = asyncio.Condition()
 
     async def pay(self) -> None:
-        """The season's next payment."""
-        self._enter(self.season.pay())
+        """The season's next payment, among those who have not left."""
+        self._enter(self.season.pay(self._trading))
         await self._tell()
 
     async def cheat(self) -> tuple[Wallet, Wallet, Wallet]:
@@ -40,14 +40,21 @@ class Market:
         await self._tell()
         return cheat, first, second
 
+    async def leave(self, radio: str) -> None:
+        """This radio's wallets hand over what is left and are done; nobody pays them any more."""
+        gone = [carrier.wallet for carrier in self.carriers[radio]]
+        self._trading = [wallet for wallet in self._trading if wallet not in gone]
+        await self._tell()
+
     async def close(self) -> None:
-        self._open = False
+        """The same for all who are left; no payment may follow."""
+        self._trading = []
         await self._tell()
 
     async def serve(self, carrier: Carrier) -> None:
         """Hand this wallet over, each time it has grown and once more at the end."""
         handed = 0
-        while self._open:
+        while carrier.wallet in self._trading:
             await self._due(carrier.wallet, handed + EVERY)
             handed = len(carrier.wallet.ledger)
             await carrier.hand_over()
@@ -55,7 +62,7 @@ class Market:
 
     async def _due(self, wallet: Wallet, payments: int) -> None:
         async with self._news:
-            await self._news.wait_for(lambda: not self._open or len(wallet.ledger) >= payments)
+            await self._news.wait_for(lambda: wallet not in self._trading or len(wallet.ledger) >= payments)
 
     def _enter(self, payment: Payment) -> None:
         self.paid[payment.transaction.identity] = payment

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from simulators.air.air import Air
 from simulators.air.handset import places
 from simulators.air.law import HYBRID_WINDOW_US
 from simulators.air.propagation import LogDistance
-from simulators.demo.board import Board, board, over
+from simulators.demo.board import Board, board, over, until
 from simulators.demo.carriers import Carrier, Forger, LoraCarrier, PhoneCarrier, Tally, session
 from simulators.demo.children import Child, Failed
 from simulators.demo.house import ORIGIN, House, house
@@ -25,8 +25,8 @@ from simulators.demo.market import Market
 from simulators.demo.report import Held, Report, failures, radio_report
 from simulators.demo.screen import Moment, RadioRow, Screen
 from simulators.demo.street import BleCarrier, Street
-from simulators.demo.timetable import PROOFS_S, Timetable
-from simulators.demo.watch import Watch
+from simulators.demo.timetable import ACKS_S, PROOFS_S, SETTLE_S, Timetable
+from simulators.demo.watch import LinkNews, Watch
 from simulators.lora.device import Medium
 from simulators.lora.ether import Ether
 from simulators.lora.forwarder import SimForwarder, UdpFaults
@@ -65,7 +65,7 @@ async def play(folder: Path, timetable: Timetable, seed: int, screen: Screen) ->
         ether = Ether(US915, Random(seed + 2), AIR_LOSS, AIR_LOSS, IMPATIENT)
         forwarder = SimForwarder(FORWARDER, here.gwmp, ether, Random(seed + 3), faults=UDP)
         await stack.enter_async_context(forwarder)
-        await asyncio.wait_for(forwarder.pulled.wait(), 10)
+        await until(forwarder.pulled.is_set, "the gateway did not answer the village's packet forwarder")
         start_ms = time.time_ns() // 1_000_000 - 7 * 86_400_000
         season = Season(HANDHELDS + VILLAGERS + PASSERS_BY + PHONES, seed, start_ms=start_ms)
         carriers, forger = _carriers(here, season, air, ether, street, http, Random(seed))
@@ -152,20 +152,35 @@ class Stage:
         self._down_s = 0.0
         self._backlog_most = 0
         self._cheats = 0
+        self._link = LinkNews()
 
     async def run(self, seed: int) -> Report:
         """From the first payment to the report."""
         self._began = time.monotonic()
         self._say(f"coordinator, gateway and two LoRa radios are up; logs are in {self._house.folder}")
         async with self._attended():
-            try:
-                async with asyncio.timeout(self._times.deadline):
-                    await self._act()
-            except TimeoutError:
-                self._say("not everything has settled; it is reported as it stands")
+            settled = await self._in_time(self._times.deadline, self._act())
+            if settled:
+                self._say("every wallet is done; waiting for the coordinator to hold it all")
+            else:
+                self._say(f"after {SETTLE_S:.0f} s not every wallet is done; it is reported as it stands")
+            if await self._in_time(self._at() + ACKS_S, self._held()):
+                self._say(f"the coordinator has cosigned all {self._watch.gateway_size} entries")
+            else:
+                self._say(f"after {ACKS_S:.0f} s the coordinator does not hold all; see the logs")
             proofs = await self._prove()
-            await self._watch.look()
-            return await self._audit(seed, proofs)
+            # What a wallet that was not done had in the air may have come in since.
+            await self._in_time(self._at() + ACKS_S, self._held())
+            return await self._audit(seed, settled, proofs)
+
+    async def _in_time(self, deadline_s: float, doing: Awaitable[None]) -> bool:
+        """Whether it was done by then."""
+        try:
+            async with asyncio.timeout(max(0.0, deadline_s - self._at())):
+                await doing
+        except TimeoutError:
+            return False
+        return True
 
     @asynccontextmanager
     async def _attended(self) -> AsyncIterator[None]:
@@ -204,12 +219,13 @@ class Stage:
             cheat, first, second = await self._market.cheat()
             self._cheats += 1
             self._say(f"{cheat.device_id} pays {first.device_id} and {second.device_id} with one nonce")
+            await self._until(self._times.leave)
+            self._say("the handhelds leave the market and hand over what is left")
+            await self._market.leave("lora")
             await self._until(self._times.stop)
             self._say("the market closes: every wallet hands over what is left")
             await self._market.close()
             forging.cancel()
-        self._say("every wallet is done; waiting for the coordinator to hold it all")
-        await self._settled()
 
     async def _pay(self) -> None:
         while self._at() < self._times.stop:
@@ -223,19 +239,20 @@ class Stage:
 
     async def _break(self) -> None:
         await self._until(self._times.cut)
-        await self._house.backhaul.cut()
         self._cut_at = self._at()
+        await self._house.backhaul.cut()
         self._say("the backhaul is cut; wallets go on")
         await self._until(self._times.mend)
+        await self._watch.look()
+        self._tell_link()
         self._down_s = self._at() - self._cut_at
         self._cut_at = None
         self._house.backhaul.mend()
         self._say(f"the backhaul is back after {self._down_s:.1f} s; {self._watch.backlog} entries wait")
 
-    async def _settled(self) -> None:
+    async def _held(self) -> None:
         watch = self._watch
         await watch.until(lambda: watch.held == (watch.gateway_size, watch.gateway_root))
-        self._say(f"the coordinator has cosigned all {watch.gateway_size} entries")
 
     async def _prove(self) -> list[bool | None]:
         """A sample of inclusion proofs, by the radio that each content came by."""
@@ -258,20 +275,22 @@ class Stage:
 
     async def _look(self) -> None:
         """The screen, and in words what changed since the last look."""
-        link, conflicts, told = "down", 0, 0
+        conflicts, told = 0, 0
         while True:
             await self._watch.look()
             told = self._pass_on(told)
             self._backlog_most = max(self._backlog_most, self._watch.backlog)
-            if self._watch.link != link:
-                link = self._watch.link
-                words = {"connected": "the link to the coordinator is up", "down": "the link is down"}
-                self._say(words.get(link, f"the link is {link}"))
+            self._tell_link()
             if self._watch.conflicts > conflicts:
                 conflicts = self._watch.conflicts
                 self._say("a double spend is seen, the evidence is kept")
             self._screen.draw(self._moment())
             await asyncio.sleep(LOOK_EVERY_S)
+
+    def _tell_link(self) -> None:
+        watch, cut = self._watch, self._cut_at is not None
+        if words := self._link.words(watch.link, watch.link_reason, watch.link_faults, cut):
+            self._say(words)
 
     def _pass_on(self, told: int) -> int:
         """What the daemon's log warns of; how many of its lines are told now."""
@@ -316,7 +335,7 @@ class Stage:
             whole.add(self._forger.tally())
         return whole
 
-    async def _audit(self, seed: int, proofs: Sequence[bool | None]) -> Report:
+    async def _audit(self, seed: int, settled: bool, proofs: Sequence[bool | None]) -> Report:
         paid = self._market.paid
         held = Held(await self._watch.accepted(), paid.values())
         tallies = {radio: self._tally(radio) for radio in self._market.carriers}
@@ -324,6 +343,7 @@ class Stage:
         report = Report(
             seconds=round(self._at(), 1),
             seed=seed,
+            settled=settled,
             radios=[
                 radio_report(radio, len(self._market.carriers[radio]), tally, held)
                 for radio, tally in tallies.items()

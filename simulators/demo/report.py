@@ -32,10 +32,14 @@ class RadioReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that is known at the end. `failures` in words; empty when all is well."""
+    """All that is known at the end. `failures` in words; empty when all is well.
+
+    `settled`: every wallet was done by the deadline; what was not handed over was never promised: no loss.
+    """
 
     seconds: float
     seed: int
+    settled: bool
     radios: Sequence[RadioReport]
     payments: int
     payments_verified_by_coordinator: int
@@ -145,7 +149,9 @@ def _sums(report: Report) -> list[str]:
     verified, twice = report.payments_verified_by_coordinator, report.payments_stored_twice
     promises = f"{report.promises_verified} promises verified offline, {report.promises_failed} failed"
     proofs = f"{report.proofs_verified} of {report.proofs_asked} proofs asked for came and verified"
+    unsettled = [] if report.settled else ["unsettled some wallets were not done by the deadline"]
     return [
+        *unsettled,
         f"log       {log}",
         f"payments  {report.payments} made, {verified} verified by the coordinator, {twice} stored twice",
         f"receipts  {promises}; {proofs}",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SETTLE_S = 40.0
-"""After the last payment's time: wallets in mid-transfer, the reconnect, the backlog. It ends when all is
-acked, mostly within seconds; what is not settled by then is reported as it stands."""
+SETTLE_S = 90.0
+"""After the play: wallets in mid-transfer, who send again what was lost. It ends when every wallet is done,
+mostly within seconds; what is not done by then is reported as it stands."""
+
+ACKS_S = 30.0
+"""After the wallets: the reconnect and the backlog, until the coordinator holds all of the log."""
 
 PROOFS_S = 20.0
 
@@ -31,10 +34,16 @@ class Timetable:
         return 0.6 * self.seconds
 
     @property
+    def leave(self) -> float:
+        """The concentrator's handhelds are in no payment from now on: over LoRa the rest takes a while."""
+        return 0.6 * self.seconds
+
+    @property
     def stop(self) -> float:
         """The last payment; each wallet then hands over what is left."""
         return 0.8 * self.seconds
 
     @property
     def deadline(self) -> float:
+        """No hand-over goes on after this."""
         return self.seconds + SETTLE_S

@@ -15,6 +15,23 @@ Document = Mapping[str, Any]
 LOOK_EVERY_S = 0.1
 
 
+class LinkNews:
+    """What there is to tell of the link to the coordinator; it was down before the first look."""
+
+    def __init__(self) -> None:
+        self._state, self._faults = "down", 0
+
+    def words(self, state: str, reason: str, faults: int, cut: bool) -> str:
+        """Of what changed since the last look; empty: nothing. ``cut``: everybody knows why it is down."""
+        changed, failed = state != self._state, faults > self._faults
+        self._state, self._faults = state, faults
+        if state == "connected":
+            return "the link to the coordinator is up" if changed else ""
+        if state == "down" and cut:
+            return "the link is down" if changed else ""
+        return f"the link is {state}: {reason}" if changed or failed else ""
+
+
 class Watch:
     """Reads the daemon's status page and the coordinator's accounts; keeps the newest of each."""
 
@@ -67,6 +84,16 @@ class Watch:
     def link(self) -> str:
         """``connected``, ``down`` or ``halted``."""
         return str(self.status.get("link", {}).get("state", "down"))
+
+    @property
+    def link_reason(self) -> str:
+        """Why it is not connected."""
+        return str(self.status.get("link", {}).get("reason", ""))
+
+    @property
+    def link_faults(self) -> int:
+        """Links and attempts that ended so far."""
+        return sum(self.status.get("link", {}).get("faults", {}).values())
 
     def frames(self, radio: str) -> int:
         """Frames that a radio has heard and taken."""

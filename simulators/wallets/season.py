@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from random import Random
 
@@ -25,10 +25,13 @@ class Season:
         self.wallets = [Wallet(sha256(f"season {seed} wallet {i}".encode()).digest()) for i in range(wallets)]
         self._handed = dict.fromkeys(range(wallets), 0)
 
-    def pay(self) -> Payment:
-        """The next payment, in both ledgers; nineteen of twenty are answered by a receipt."""
+    def pay(self, among: Sequence[Wallet] | None = None) -> Payment:
+        """The next payment, in both ledgers; nineteen of twenty are answered by a receipt.
+
+        ``among``: at least two of the wallets; None: all of them.
+        """
         random = self._random
-        sender, receiver = random.sample(self.wallets, 2)
+        sender, receiver = random.sample(among or self.wallets, 2)
         self._pass(random.expovariate(1 / self._step_ms))
         metadata = {"transport": random.choice(_TRANSPORTS), "offline": random.random() < 0.9}
         payment = sender.pay(receiver.device_id, self._amount(), self.now_ms, metadata)
