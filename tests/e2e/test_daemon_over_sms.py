@@ -248,3 +248,23 @@ async def test_killed_again_and_again_it_logs_each_message_that_reached_the_sim_
             )
             assert counts["gateways"][GATEWAY]["repeated"] == 0
             assert counts["gateways"][GATEWAY]["entries"] == len(made)
+
+
+async def test_a_modem_that_comes_back_under_another_name_is_found_and_no_other_part_notices(
+    tmp_path: Path,
+) -> None:
+    alice, _, paid = payment()
+    async with village(tmp_path) as here, here.here.daemon(gsm=here.section()) as daemon:
+        await up(daemon)
+        await here.ask(hello(alice.key))
+        before = len(daemon.lines)
+        here.ports.vanish()
+        here.phone.send(HERE, as_data("P1", payment_body(paid)))
+        await daemon.said("service failed, will restart", after=before, service="gsm")
+        assert (await daemon.get("/health")).status == 200
+        here.ports.appear("usb-other")
+        message = await asyncio.wait_for(here.phone.inbox.get(), 60)
+        assert opened(message.text)[0] == "Q1"
+        status = (await daemon.get("/status")).json
+        assert status["services"]["gsm"]["restarts"] >= 1
+        assert all(one["restarts"] == 0 for name, one in status["services"].items() if name != "gsm")
