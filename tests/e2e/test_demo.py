@@ -7,19 +7,18 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from daemon_rig import REPOSITORY
 
 
 @pytest.fixture
-def folder() -> Iterator[Path]:
-    """With a short name: a Unix socket's address has 107 characters, pytest's own folders leave too few."""
-    with TemporaryDirectory(prefix="demo-") as folder:
-        yield Path(folder)
+def folder(tmp_path: Path) -> Path:
+    """Longer than a Unix socket's address can be, as TMPDIR may be."""
+    long = tmp_path / ("long-" * 20)
+    long.mkdir()
+    return long
 
 
 async def demo(*arguments: str, folder: Path) -> asyncio.subprocess.Process:
