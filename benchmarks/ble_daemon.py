@@ -4,7 +4,8 @@
 
 Phones with wallets in their own process, the daemon in its own with the reference coordinator in this one.
 Links and what they could carry as in :mod:`benchmarks.ble`. Carried is counted until DONE; a receipt is a
-verified, committed and signed promise, in round trips of the link (a read of an attribute).
+verified, committed and signed promise, in round trips of the link (a read of an attribute): with a radio at
+most three of them; without one a round trip is half a millisecond, less than disk and signatures take.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.ble import Link, links
+from benchmarks.ble import Link, links, uart
 from benchmarks.figure import Figure
 from benchmarks.idle import CONFIG, GATEWAY, MIB, SETTLE_S, Usage, daemon, rss_bytes
 from gateway.keys.generate import make_keys
@@ -97,7 +98,7 @@ async def carried(link: Link, visits: int, coordinator: Coordinator, folder: Pat
     large, small, loose = sizes()
     whole = await contacts(link, visits, coordinator, folder, "--ledger", str(PAYMENTS), "--seed", "1")
     rate = large / median(visit["delivered_s"][0] for visit in whole)
-    figures = []
+    figures, radio = [], "--radio" in link.arguments
     if link.could_carry is not None:
         could = f"{link.name}: carried, of {link.could_carry / 1e3:.0f} kB/s"
         figures.append(Figure(could, "kB/s", rate / 1e3, 0.8 * link.could_carry / 1e3, "more"))
@@ -108,7 +109,9 @@ async def carried(link: Link, visits: int, coordinator: Coordinator, folder: Pat
         trip = median(trip for visit in short for trip in visit["round_trip_s"])
         receipt = median(visit["answer_s"][0] for visit in short)
         figures.append(Figure(f"{link.name}: receipt of {size} B", "ms", receipt * 1e3))
-        figures.append(Figure(f"{link.name}: receipt of {size} B", "round trips", receipt / trip, 3.0))
+        figures.append(
+            Figure(f"{link.name}: receipt of {size} B", "round trips", receipt / trip, 3.0 if radio else None)
+        )
     return figures
 
 
@@ -130,6 +133,17 @@ async def idle(seconds: float, coordinator: Coordinator, folder: Path) -> list[F
             ]
 
 
+def dongles() -> list[Link]:
+    """A UART and a radio one behind the other, as hardware has them; what carries less is the limit."""
+    found = []
+    for interval_s in (0.0075, 0.030):
+        radio = RadioTiming(instant=False, interval_s=interval_s).capacity_bytes_per_s() * 182 / 251
+        name = f"pty at 1 Mbaud, 1M PHY at {interval_s * 1e3:g} ms, MTU 185"
+        arguments = ("--mtu", "185", "--radio", "1M", "--interval-ms", str(interval_s * 1e3))
+        found.append(Link(name, True, arguments, min(radio, uart(182))))
+    return found
+
+
 async def measure(visits: int, idle_s: float) -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="offgrid-ble-") as name:
         folder = Path(name)
@@ -137,14 +151,7 @@ async def measure(visits: int, idle_s: float) -> list[Figure]:
         async with Coordinator(db=folder / "coordinator.db", token="unused") as coordinator:  # noqa: S106
             await coordinator.register(GATEWAY, made.identity.public_key)
             figures = await idle(idle_s, coordinator, folder)
-            slow = RadioTiming(instant=False, interval_s=0.0075)
-            quick = Link(
-                "TCP, 1M PHY at 7.5 ms, MTU 185",
-                False,
-                ("--mtu", "185", "--radio", "1M", "--interval-ms", "7.5"),
-                slow.capacity_bytes_per_s(),
-            )
-            for link in (*links(), quick):
+            for link in (*links(), *dongles()):
                 figures += await carried(link, visits, coordinator, folder)
             return figures
 

@@ -14,6 +14,8 @@ from gateway.core.message.downlink import Beacon, encode_downlink
 from gateway.model import Stamp
 
 PERIOD_S = 60.0
+AT_MOST_EVERY_S = 2.0
+"""While a backlog is acknowledged each batch brings a checkpoint, and each of them costs commands."""
 MAX_VALUE = 512
 """Of an attribute: Bluetooth Core, Vol 3 Part F 3.2.9."""
 
@@ -52,6 +54,7 @@ class Announcing:
             while True:
                 news.clear()
                 radio.announce(await self.facts())
+                await self._host.sleep(AT_MOST_EVERY_S)
                 await self._wait(news)
         finally:
             self._news.discard(news)
