@@ -18,10 +18,10 @@ from simulators.wallets import Wallet
 from simulators.wallets.uploads import status
 
 CUT = 0.3
-"""The share of contacts that end in the middle."""
+"""The share of contacts that end in the middle, of those that may."""
 
-CONTACTS = 5
-"""In a row, for one hand-over; what is left then waits for the next."""
+CONTACTS, HURRIED = 6, 3
+"""In a row, for one hand-over, and how many of them may be cut; what is left then waits for the next."""
 
 MTUS = (185, 247, 517, 23)
 
@@ -77,10 +77,10 @@ class BleCarrier:
         self._sent = self._cut = 0
 
     async def hand_over(self) -> None:
-        for _ in range(CONTACTS):
+        for contact in range(CONTACTS):
             if self._ledger.held >= len(self.wallet.ledger):
                 return
-            hurried = self._random.random() < CUT
+            hurried = contact < HURRIED and self._random.random() < CUT
             self._phone.cut_after = self._random.randrange(1, 2000) if hurried else None
             try:
                 await self._phone.visit()
