@@ -40,10 +40,9 @@ class Market:
         await self._tell()
         return cheat, first, second
 
-    async def leave(self, radio: str) -> None:
-        """This radio's wallets hand over what is left and are done; nobody pays them any more."""
-        gone = [carrier.wallet for carrier in self.carriers[radio]]
-        self._trading = [wallet for wallet in self._trading if wallet not in gone]
+    async def leave(self, wallet: Wallet) -> None:
+        """It hands over what is left and is done; nobody pays it any more."""
+        self._trading.remove(wallet)
         await self._tell()
 
     async def close(self) -> None:

@@ -219,13 +219,18 @@ class Stage:
             cheat, first, second = await self._market.cheat()
             self._cheats += 1
             self._say(f"{cheat.device_id} pays {first.device_id} and {second.device_id} with one nonce")
-            await self._until(self._times.leave)
-            self._say("the handhelds leave the market and hand over what is left")
-            await self._market.leave("lora")
+            await self._leave()
             await self._until(self._times.stop)
             self._say("the market closes: every wallet hands over what is left")
             await self._market.close()
             forging.cancel()
+
+    async def _leave(self) -> None:
+        handhelds = self._market.carriers["lora"]
+        for number, handheld in enumerate(handhelds):
+            await self._until(self._times.leaves(number, len(handhelds)))
+            await self._market.leave(handheld.wallet)
+        self._say("the handhelds have left the market, one by one, and hand over what is left")
 
     async def _pay(self) -> None:
         while self._at() < self._times.stop:

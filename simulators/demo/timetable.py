@@ -33,10 +33,12 @@ class Timetable:
     def mend(self) -> float:
         return 0.6 * self.seconds
 
-    @property
-    def leave(self) -> float:
-        """The concentrator's handhelds are in no payment from now on: over LoRa the rest takes a while."""
-        return 0.6 * self.seconds
+    def leaves(self, number: int, of: int) -> float:
+        """From then on one of the handhelds is in no payment: over LoRa the rest takes a while.
+
+        One after the other, as people leave; together, in the same millisecond, they would only collide.
+        """
+        return (0.5 + 0.25 * number / of) * self.seconds
 
     @property
     def stop(self) -> float:

@@ -65,7 +65,8 @@ async def test_who_has_left_the_market_hands_over_the_rest_and_is_in_no_payment_
     serving = [asyncio.create_task(market.serve(one)) for one in (*slow, *quick)]
     for _ in range(10):
         await market.pay()
-    await market.leave("lora")
+    for one in slow:
+        await market.leave(one.wallet)
     await asyncio.gather(*serving[:3])
     ledgers = [len(one.wallet.ledger) for one in slow]
     for _ in range(20):
