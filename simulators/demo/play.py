@@ -49,8 +49,9 @@ ALARMING = frozenset({"warning", "error", "critical"})
 RADIUS_KM = 1.5
 """Handhelds stand where SF7 will do: what is lost there collided, or came while the gateway sent."""
 
-IMPATIENT = DeviceTiming(common_open_s=2.9, common_close_s=3.0)
-"""Nobody at a demo waits 20 s for a device that heard nothing: it asks again after RX2."""
+IMPATIENT = DeviceTiming(common_close_s=4.7)
+"""Nobody at a demo waits 20 s for a device that heard nothing. It asks again when 5 s are over, for the gateway
+repeats no answer sooner (docs/protocol/lora.md)."""
 
 
 async def play(folder: Path, timetable: Timetable, seed: int, screen: Screen) -> Report:
