@@ -50,7 +50,7 @@ RADIUS_KM = 1.5
 """Handhelds stand where SF7 will do: what is lost there collided, or came while the gateway sent."""
 
 IMPATIENT = DeviceTiming(common_close_s=4.7)
-"""Nobody at a demo waits 20 s for a device that heard nothing. It asks again when 5 s are over, for the gateway
+"""Nobody at a demo waits 20 s for a device that heard nothing. It asks again when 5 s are over: the gateway
 repeats no answer sooner (docs/protocol/lora.md)."""
 
 
