@@ -276,7 +276,8 @@ async def test_on_a_clash_the_higher_priority_is_sent_and_equals_come_first(rig:
         rig.hear(b"x")
         frame = await next_frame(radio)
         assert frame.lora is not None
-        at = frame.lora.counter_us + 800_000
+        at = frame.lora.counter_us + 300_000
+        rig.clock.set_rate(ANSWER_RATE)
         notice = asyncio.create_task(radio.transmit(request(b"notice", priority=2, counter_us=at)))
         await asyncio.sleep(0)
         promise = asyncio.create_task(radio.transmit(request(b"promise", priority=0, counter_us=at + 1_000)))

@@ -96,27 +96,30 @@ class Home:
         """Hand a snapshot over by radio, as a device would; what the gateway sent back."""
         message = message_of(case)
         before = len(self.rig.emissions())
+        while (answer := self._answer_to(message, before)) is None:
+            await self._say(message)
+        return answer
+
+    def _answer_to(self, message: bytes, before: int) -> Emission | None:
+        for sent in self.rig.emissions()[before:]:
+            told = read_downlink(sent.payload)
+            if told is not None and (told.kind, told.xid) == (ANSWER, transfer_id(message)):
+                return sent
+        return None
+
+    async def _say(self, message: bytes) -> None:
+        """Until something is sent back or the last window closed: a host this busy may miss them all, a chip
+        that is reset while it hears forgets the frame, and noise spoils one: the gateway asks for it."""
+        chunks, before = divide(message, 230), len(self.rig.emissions())
         await self.until(self._may_speak)
         self.rig.clock.set_rate(ANSWER_RATE)
-        while len(self.rig.emissions()) == before:
-            await self._say(message, before)
-        self.rig.clock.set_rate(RATE)
-        sent = self.rig.emissions()[-1]
-        answer = read_downlink(sent.payload)
-        assert answer is not None
-        assert (answer.kind, answer.xid) == (ANSWER, transfer_id(message))
-        return sent
-
-    async def _say(self, message: bytes, before: int) -> None:
-        """Until something is sent back or the last window closed: a host this busy may miss them all, and a
-        chip that is reset while it hears forgets the frame."""
-        chunks = divide(message, 230)
         for index, chunk in enumerate(chunks):
             last = index == len(chunks) - 1
             with contextlib.suppress(RuntimeError):  # not receiving
                 self.rig.hear(data_frame(transfer_id(message), index, len(chunks), chunk, listening=last))
         over_us = self.rig.clock.micros() + WINDOWS_US
         await self.until(lambda: len(self.rig.emissions()) > before or self.rig.clock.micros() > over_us)
+        self.rig.clock.set_rate(RATE)
 
     def _may_speak(self) -> bool:
         """Whether a frame that ends now began after the gateway's last one had ended."""
