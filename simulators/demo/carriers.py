@@ -108,7 +108,7 @@ class LoraCarrier:
 
 def _device(wallet: Any, air: Medium, random: Random) -> LoraDevice:
     """The air takes its true time; a device that heard nothing asks again sooner than in the field."""
-    return LoraDevice(wallet, air, random, pause_scale=0.1)
+    return LoraDevice(wallet, air, random, pause_scale=0.06)
 
 
 @dataclass(slots=True)

@@ -49,9 +49,9 @@ ALARMING = frozenset({"warning", "error", "critical"})
 RADIUS_KM = 1.5
 """Handhelds stand where SF7 will do: what is lost there collided, or came while the gateway sent."""
 
-IMPATIENT = DeviceTiming(common_close_s=4.7)
-"""Nobody at a demo waits 20 s for a device that heard nothing. It asks again when 5 s are over: the gateway
-repeats no answer sooner (docs/protocol/lora.md)."""
+IMPATIENT = DeviceTiming(common_open_s=2.4, common_close_s=2.5)
+"""Nobody at a demo waits 20 s for a device that heard nothing: it asks again after RX2, and a second time when
+the gateway would repeat an answer (after 5 s; docs/protocol/lora.md)."""
 
 
 async def play(folder: Path, timetable: Timetable, seed: int, screen: Screen) -> Report:
