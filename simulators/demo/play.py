@@ -50,7 +50,7 @@ RADIUS_KM = 1.5
 """Handhelds stand where SF7 will do: what is lost there collided, or came while the gateway sent."""
 
 IMPATIENT = DeviceTiming(common_open_s=2.4, common_close_s=2.5)
-"""Nobody at a demo waits 20 s for a device that heard nothing: it asks again after RX2, and a second time when
+"""Nobody at a demo waits 20 s for a device that heard nothing: it asks again after RX2, then again when
 the gateway would repeat an answer (after 5 s; docs/protocol/lora.md)."""
 
 
