@@ -13,6 +13,7 @@ from gateway.app import collector, settings
 from gateway.app.commands import daemon_commands, log_commands
 from gateway.app.lifetime import Live, until_told
 from gateway.app.link import Link
+from gateway.app.own_log import require_own_log
 from gateway.app.pages import Pages
 from gateway.app.place import Place
 from gateway.app.radios import Radios
@@ -40,6 +41,7 @@ async def run(path: Path, config: Config) -> None:
     """Build the house, live in it until told to leave, leave it in order. Raises FatalError."""
     ground = Ground.of(path, config)
     async with Store(settings.store_settings(config)) as store, ground.recorder(store) as recorder:
+        await require_own_log(store, ground.identity)
         supervisor = Supervisor(ground.clock, rng=random.Random())  # noqa: S311 - jitter
         owed = Owed()
         reception = ground.reception(recorder, store, owed)

@@ -14,6 +14,7 @@ from gateway.core.certificate import read_validity
 from gateway.core.certificate_dates import Validity
 from gateway.core.last_way import LastWaySettings
 from gateway.core.vitals import Circumstances
+from gateway.errors import FatalError
 from gateway.model import RetentionPolicy, Stamp, TimeQuality
 from gateway.services.sync_link import LinkSettings, client_context
 from gateway.store import Limits, StoreSettings
@@ -38,9 +39,15 @@ def _free_bytes(folder: Path) -> int:
 
 
 def store_settings(config: Config) -> StoreSettings:
-    """The database; its folder is made where it is missing."""
+    """The database; its folder is made where it is missing. Raises FatalError where it cannot be."""
     folder = config.storage.path.parent
-    folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+    except OSError as error:
+        fix = f"make it and give it to the user that runs the gateway: install -d -o USER -m 750 {folder}"
+        raise FatalError(
+            f"storage.path: its folder {folder} cannot be made ({error.strerror}); {fix}"
+        ) from error
     stat = os.statvfs(folder)
     share = stat.f_blocks * stat.f_frsize * config.limits.unverified_disk_percent // 100
     return StoreSettings(
