@@ -38,7 +38,7 @@ class Timetable:
 
         One after the other, as people leave; together, in the same millisecond, they would only collide.
         """
-        return (0.5 + 0.25 * number / of) * self.seconds
+        return (0.4 + 0.25 * number / of) * self.seconds
 
     @property
     def stop(self) -> float:
