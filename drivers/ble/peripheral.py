@@ -247,7 +247,7 @@ class Peripheral:
         )
         device.on(Device.EVENT_CONNECTION, self._on_connection)
         # bumble has no ear for this event (Vol 4 Part E 7.7.16), but looks its ears up by such a name.
-        host.on_hci_hardware_error_event = self._on_hardware_error  # type: ignore[attr-defined]
+        host.on_hci_hardware_error_event = self._on_hardware_error  # type: ignore[attr-defined] # bumble has no hook
         return device
 
     def _make_service(self, read: Callable[[str], bytes]) -> Service:

@@ -137,7 +137,7 @@ def usb_moniker(port: str) -> str:
     import usb1
     from bumble.transport.usb import load_libusb
 
-    load_libusb()  # type: ignore[no-untyped-call]
+    load_libusb()  # type: ignore[no-untyped-call] # bumble leaves it untyped
     alike: dict[tuple[int, int], int] = {}
     with usb1.USBContext() as context:
         for device in context.getDeviceIterator(skip_on_error=True):

@@ -144,7 +144,7 @@ def insert_rows(connection: Connection, table: str, rows: Sequence[Row]) -> None
     many = f"INSERT INTO {table} VALUES {', '.join([row] * _ROWS)}"  # noqa: S608 - our own table names
     for start in range(0, whole, _ROWS):
         connection.execute(many, [*chain.from_iterable(rows[start : start + _ROWS])])
-    connection.executemany(f"INSERT INTO {table} VALUES {row}", rows[whole:])  # noqa: S608
+    connection.executemany(f"INSERT INTO {table} VALUES {row}", rows[whole:])  # noqa: S608 - our own names
 
 
 def _primary_code(error: sqlite3.Error) -> int:

@@ -105,7 +105,7 @@ def object_hashes(connection: Connection, first: int, count: int) -> list[bytes]
 
 def _rows(connection: Connection, begin: int, end: int) -> list[tuple[Entry, int]]:
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM entries WHERE leaf >= ? AND leaf < ? ORDER BY leaf",  # noqa: S608
+        f"SELECT {_COLUMNS} FROM entries WHERE leaf >= ? AND leaf < ? ORDER BY leaf",  # noqa: S608 - our own names
         (begin, end),
     )
     return [

@@ -38,7 +38,7 @@ class Lookup:
         self._length = 0
         self.add(
             connection.execute(
-                f"SELECT {_COLUMNS} FROM objects WHERE ordinal >= ? ORDER BY ordinal",  # noqa: S608
+                f"SELECT {_COLUMNS} FROM objects WHERE ordinal >= ? ORDER BY ordinal",  # noqa: S608 - our own names
                 (indexed,),
             )
         )

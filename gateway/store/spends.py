@@ -13,7 +13,7 @@ SpendKey = tuple[int, int]
 _LOT = 16
 _NO_SPEND = (0, -1)
 _TEXTS = (
-    f"WITH asked (sender, nonce) AS (VALUES (?, ?){', (?, ?)' * (_LOT - 1)}) "  # noqa: S608
+    f"WITH asked (sender, nonce) AS (VALUES (?, ?){', (?, ?)' * (_LOT - 1)}) "  # noqa: S608 - our own names
     "SELECT s.sender, s.nonce, s.receiver FROM asked JOIN spends s USING (sender, nonce)"
 )
 

@@ -98,5 +98,5 @@ class LogState:
 _COLUMNS = tuple(column.name for column in fields(LogState))
 _FRONTIER = _COLUMNS.index("frontier")
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM log"  # noqa: S608 - our own column names
-_INSERT = f"INSERT INTO log (id, {', '.join(_COLUMNS)}) VALUES (1{', ?' * len(_COLUMNS)})"  # noqa: S608
-_UPDATE = f"UPDATE log SET ({', '.join(_COLUMNS)}) = (?{', ?' * (len(_COLUMNS) - 1)})"  # noqa: S608
+_INSERT = f"INSERT INTO log (id, {', '.join(_COLUMNS)}) VALUES (1{', ?' * len(_COLUMNS)})"  # noqa: S608 - our own
+_UPDATE = f"UPDATE log SET ({', '.join(_COLUMNS)}) = (?{', ?' * (len(_COLUMNS) - 1)})"  # noqa: S608 - our own

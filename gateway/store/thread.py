@@ -94,7 +94,7 @@ class StoreThread:
 
     def post(self, function: Callable[[Ledger], T], answer: Callable[[T | BaseException], None]) -> None:
         """Queue a call from any thread."""
-        self._jobs.put(_Call(function, answer))  # type: ignore[arg-type]
+        self._jobs.put(_Call(function, answer))  # type: ignore[arg-type] # one queue for every T
 
     def submit(
         self, submission: Submission, linger_s: float, on_their_way: Callable[[], int], done: Done

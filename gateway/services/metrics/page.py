@@ -31,7 +31,7 @@ class Metrics:
 
     def __init__(self) -> None:
         # Else a second series stands beside each counter, which nobody reads. (Their function has no types.)
-        disable_created_metrics()  # type: ignore[no-untyped-call]
+        disable_created_metrics()  # type: ignore[no-untyped-call] # untyped upstream
         self._registry = registry = CollectorRegistry(auto_describe=False)
         self._latest = _Latest()
         registry.register(self._latest)
