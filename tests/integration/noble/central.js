@@ -1,5 +1,5 @@
 // A Bluetooth central of another stack (noble, over an HCI UART): finds the gateway, hands over, prints what it saw.
-//   node noble_central.js PORT NAME   with noble to be found by NODE_PATH
+//   node central.js PORT NAME   with noble to be found by NODE_PATH
 "use strict";
 const crypto = require("crypto");
 const { withBindings } = require("@stoprocent/noble");
