@@ -19,13 +19,17 @@ from gateway.store import Store
 Arguments = Mapping[str, Any]
 
 
-def daemon_commands(
-    monitor: Monitor, supervisor: Supervisor, reload: Callable[[], Mapping[str, object]]
-) -> Mapping[str, Command]:
-    """Those that need the daemon."""
+def daemon_commands(monitor: Monitor) -> Mapping[str, Command]:
+    """Those that only the daemon can tell."""
 
     async def status(arguments: Arguments) -> object:
         return status_document(await monitor.read())
+
+    return {"status": status}
+
+
+def daemon_acts(supervisor: Supervisor, reload: Callable[[], Mapping[str, object]]) -> Mapping[str, Command]:
+    """Those that change what the daemon does; each is written down."""
 
     async def reload_configuration(arguments: Arguments) -> object:
         return reload()
@@ -41,7 +45,7 @@ def daemon_commands(
         supervisor.restart("link")
         return {"restarted": "link"}
 
-    return {"status": status, "reload": reload_configuration, "restart": restart, "sync": sync_now}
+    return {"reload": reload_configuration, "restart": restart, "sync": sync_now}
 
 
 def log_commands(config: Config, identity: Identity, store: Store) -> Mapping[str, Command]:

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from gateway import __version__
 from gateway.app import collector, settings
-from gateway.app.commands import daemon_commands, log_commands
+from gateway.app.commands import daemon_acts, daemon_commands, log_commands
 from gateway.app.lifetime import Live, until_told
 from gateway.app.link import Link
 from gateway.app.own_log import require_own_log
 from gateway.app.pages import Pages
 from gateway.app.place import Place
 from gateway.app.radios import Radios
+from gateway.audit import AuditLog
 from gateway.config import Config
 from gateway.core.admission import Admission
 from gateway.core.last_way import LastWay
@@ -25,6 +26,7 @@ from gateway.core.timekeeper import Timekeeper
 from gateway.core.vitals import Part
 from gateway.keys import Identity, load_identity
 from gateway.services import control, retention
+from gateway.services.acts import Acts, Perform
 from gateway.services.airtime import AirtimeBook, boot_id
 from gateway.services.announcing import Announcing
 from gateway.services.last_way_home import LastWayHome
@@ -64,16 +66,14 @@ async def run(path: Path, config: Config) -> None:
         monitor = ground.monitor(store, supervisor, radios, link, place)
         link.told_by(monitor)
         pages = Pages(config, monitor, ground.metrics, reception)
-        commands = {
-            **daemon_commands(monitor, supervisor, ground.live.reload),
-            **log_commands(config, ground.identity, store),
-        }
+        commands = {**daemon_commands(monitor), **log_commands(config, ground.identity, store)}
+        acts = ground.acts(daemon_acts(supervisor, ground.live.reload))
         services: Mapping[str, Service] = {
             **radios.services(),
             **place.services(),
             **pages.services(),
             **last_way_home,
-            "control": partial(control.serve, config.control_socket, commands),
+            "control": partial(control.serve, config.control_socket, commands, acts),
             "recorder": recorder.run,
             "link": link.run,
             "retention": ground.retention(store),
@@ -167,6 +167,10 @@ class Ground:
             self.clock,
         )
         return {"last_way_home": way.run}
+
+    def acts(self, acts: Mapping[str, Perform]) -> Acts:
+        log = AuditLog(self.config.storage.audit_path)
+        return Acts(log, acts, self.timekeeper.now, self.clock.monotonic)
 
     def retention(self, store: Store) -> Service:
         return partial(

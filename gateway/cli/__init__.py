@@ -16,10 +16,12 @@ from typing import Any
 import click
 
 from gateway import __version__
+from gateway.cli.hints import completed
 from gateway.errors import ConfigError, GatewayError
 
 # Name → module and the line that --help shows (so that --help imports no command).
 COMMANDS: Mapping[str, tuple[str, str]] = {
+    "audit-log": ("gateway.cli.audit_log", "Who did what to this gateway, and whether the record is whole."),
     "check-config": ("gateway.cli.check_config", "Judge a configuration file; name every problem in it."),
     "firmware": ("gateway.cli.firmware", "Import what a concentrator needs of its maker, or look at it."),
     "keygen": ("gateway.cli.keygen", "Make the gateway's key and certificate."),
@@ -31,6 +33,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("gateway.cli.run", "Run the gateway."),
     "status": ("gateway.cli.status", "How the running gateway fares, on one screen."),
     "sync": ("gateway.cli.tell:sync", "Try the coordinator at once."),
+    "token": ("gateway.cli.token", "Who may act on the gateway's page, and until when."),
     "test-lora": ("gateway.cli.selftest", "Test the concentrator, its antenna and the GPS, step by step."),
 }
 
@@ -57,10 +60,10 @@ class CommandLine(click.Group):
             return super().invoke(ctx)
         except ConfigError as error:
             for problem in error.problems:
-                click.echo(problem, err=True)
+                click.echo(completed(str(problem)), err=True)
             ctx.exit(2)
         except GatewayError as error:
-            click.echo(f"error: {error}", err=True)
+            click.echo(f"error: {completed(str(error))}", err=True)
             ctx.exit(1)
 
 

@@ -29,6 +29,9 @@ from gateway.config.fields import (
 )
 from gateway.core.lora.regions import REGIONS
 
+DEFAULT_RUNTIME_DIR = Path("/run/offgrid")
+CONTROL_SOCKET = "control.sock"
+
 Port = Annotated[int, Field(ge=0, le=65535)]  # 0: any free port, for tests
 Options = Annotated[
     dict[str, Any],
@@ -133,6 +136,16 @@ class Storage(Section):
     def airtime_path(self) -> Path:
         """Where the airtime of the last hour is kept over a restart."""
         return self.path.parent / "airtime.json"
+
+    @property
+    def audit_path(self) -> Path:
+        """Where every act on the running gateway is written down."""
+        return self.path.parent / "audit.jsonl"
+
+    @property
+    def tokens_path(self) -> Path:
+        """Where the tokens of those who may act over HTTP are kept, as hashes."""
+        return self.path.parent / "tokens.json"
 
     @property
     def messages_path(self) -> Path:
@@ -310,12 +323,12 @@ class Config(Section):
     ble: Ble | None = None
     gsm: Gsm | None = None
     radios: Radios
-    runtime_dir: FilePath = Path("/run/offgrid")
+    runtime_dir: FilePath = DEFAULT_RUNTIME_DIR
 
     @property
     def control_socket(self) -> Path:
         """Where commands reach the running daemon."""
-        return self.runtime_dir / "control.sock"
+        return self.runtime_dir / CONTROL_SOCKET
 
     @field_validator("lora")
     @classmethod

@@ -21,6 +21,14 @@ class Owner:
     gid: int = -1
 
 
+def folder_owner(path: Path) -> Owner:
+    """Whose folder ``path`` is in: a file that root makes there is then its user's, who goes on with it."""
+    if os.geteuid() != 0:
+        return Owner()
+    stat = path.parent.stat()
+    return Owner(stat.st_uid, stat.st_gid)
+
+
 def create(path: Path, content: bytes, *, mode: int, owner: Owner = Owner()) -> None:
     """Write a new file. Raises :class:`FileExistsError` where one stands already, which stays untouched."""
     with _written(path, content, mode, owner) as temporary:
@@ -28,9 +36,9 @@ def create(path: Path, content: bytes, *, mode: int, owner: Owner = Owner()) -> 
     _sync_directory(path.parent)
 
 
-def replace(path: Path, content: bytes, *, mode: int) -> None:
+def replace(path: Path, content: bytes, *, mode: int, owner: Owner = Owner()) -> None:
     """Write a file over whatever stood there; a crash leaves the old or the new content, never a mixture."""
-    with _written(path, content, mode, Owner()) as temporary:
+    with _written(path, content, mode, owner) as temporary:
         os.replace(temporary, path)
     _sync_directory(path.parent)
 

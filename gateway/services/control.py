@@ -12,16 +12,19 @@ import asyncio
 import json
 import logging
 import os
+import pwd
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+import struct
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from gateway.errors import CommandError, FatalError, GatewayError, NeedsPerson
 
 log = logging.getLogger(__name__)
 
 MODE = 0o660
+_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: struct ucred
 
 MAX_REQUEST = 64 * 1024
 MAX_CONNECTIONS = 8
@@ -34,12 +37,20 @@ LEAVE_S = 1.0
 Command = Callable[[Mapping[str, Any]], Awaitable[object]]
 
 
-async def serve(path: Path, commands: Mapping[str, Command]) -> None:
-    """Answer at ``path`` until cancelled.
+class Acts(Protocol):
+    """Commands that change something, and are written down with who gave them."""
+
+    @property
+    def names(self) -> Collection[str]: ...
+    async def perform(self, actor: str, name: str, arguments: Mapping[str, Any]) -> object: ...
+
+
+async def serve(path: Path, commands: Mapping[str, Command], acts: Acts) -> None:
+    """Answer at ``path`` until cancelled: ``commands``, which only tell, and ``acts``.
 
     Raises NeedsPerson where the socket cannot be made, and the FatalError that a command ended with.
     """
-    server = _Server(commands)
+    server = _Server(commands, acts)
     listener = await asyncio.start_unix_server(server.connected, sock=_bound(path), limit=MAX_REQUEST)
     try:
         await server.broken
@@ -52,8 +63,8 @@ async def serve(path: Path, commands: Mapping[str, Command]) -> None:
 class _Server:
     """All connections; ``broken`` has the FatalError that a command ended with."""
 
-    def __init__(self, commands: Mapping[str, Command]) -> None:
-        self._commands = commands
+    def __init__(self, commands: Mapping[str, Command], acts: Acts) -> None:
+        self._commands, self._acts = commands, acts
         self._working: dict[asyncio.Task[None], bool] = {}  # each connection's, and whether its command runs
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -67,7 +78,7 @@ class _Server:
         try:
             line = await _request(reader)
             self._working[task] = True
-            await _reply(writer, await _answer(line, self._commands))
+            await _reply(writer, await self._answer(line, _actor(writer)))
         except FatalError as error:
             if not self.broken.done():
                 self.broken.set_exception(error)
@@ -76,6 +87,27 @@ class _Server:
         finally:
             del self._working[task]
             writer.close()
+
+    async def _answer(self, line: bytes, actor: str) -> dict[str, object]:
+        try:
+            name, arguments = _parsed(line)
+            return {"ok": True, "result": await self._run(actor, name, arguments)}
+        except FatalError:
+            raise
+        except GatewayError as error:
+            return {"ok": False, "error": str(error)}
+        except Exception as error:  # a bug in one command: the daemon goes on, the technician is told
+            log.exception("a command failed")
+            return {"ok": False, "error": f"the gateway failed: {type(error).__name__}; its log says more"}
+
+    async def _run(self, actor: str, name: str, arguments: Mapping[str, Any]) -> object:
+        log.info("command", extra={"command": name})
+        if (command := self._commands.get(name)) is not None:
+            return await command(arguments)
+        if name in self._acts.names:
+            return await self._acts.perform(actor, name, arguments)
+        known = sorted({*self._commands, *self._acts.names})
+        raise CommandError(f"no command {name!r}; known: {', '.join(known)}")
 
     async def drain(self) -> None:
         """End those that have not asked yet; what is being answered gets its time."""
@@ -125,21 +157,15 @@ async def _reply(writer: asyncio.StreamWriter, answer: Mapping[str, object]) -> 
         await writer.drain()
 
 
-async def _answer(line: bytes, commands: Mapping[str, Command]) -> dict[str, object]:
+def _actor(writer: asyncio.StreamWriter) -> str:
+    """Who is at the other end, by the kernel's word: unix(7), SO_PEERCRED."""
+    end: socket.socket = writer.get_extra_info("socket")
+    credentials = end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    _, uid, _ = _CREDENTIALS.unpack(credentials)
     try:
-        name, arguments = _parsed(line)
-        command = commands.get(name)
-        if command is None:
-            raise CommandError(f"no command {name!r}; known: {', '.join(sorted(commands))}")
-        log.info("command", extra={"command": name})
-        return {"ok": True, "result": await command(arguments)}
-    except FatalError:
-        raise
-    except GatewayError as error:
-        return {"ok": False, "error": str(error)}
-    except Exception as error:  # a bug in one command: the daemon goes on, the technician is told
-        log.exception("a command failed")
-        return {"ok": False, "error": f"the gateway failed: {type(error).__name__}; its log says more"}
+        return f"user {pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"user {uid}"
 
 
 def _parsed(line: bytes) -> tuple[str, Mapping[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import getpass
 import json
 import stat
 from collections.abc import AsyncIterator, Mapping
@@ -12,8 +13,12 @@ from typing import Any
 
 import pytest
 
+from gateway.audit import AuditLog
+from gateway.core.audit import read
 from gateway.errors import CommandError, FatalError, NeedsPerson
+from gateway.model import Stamp, TimeQuality
 from gateway.services import control
+from gateway.services.acts import Acts, Perform
 
 
 async def echo(arguments: Mapping[str, Any]) -> object:
@@ -35,10 +40,18 @@ async def fatal(arguments: Mapping[str, Any]) -> object:
 COMMANDS = {"echo": echo, "refuse": refuse, "broken": broken, "fatal": fatal}
 
 
+def acts(log: AuditLog, performed: Mapping[str, Perform]) -> Acts:
+    return Acts(log, performed, lambda: Stamp(1_795_000_000_000, TimeQuality.GPS), lambda: 0.0)
+
+
+def no_acts(beside: Path) -> Acts:
+    return acts(AuditLog(beside.with_name("audit.jsonl")), {})
+
+
 @contextlib.asynccontextmanager
 async def serving(runtime_dir: Path) -> AsyncIterator[Path]:
     path = runtime_dir / "control.sock"
-    task = asyncio.create_task(control.serve(path, COMMANDS))
+    task = asyncio.create_task(control.serve(path, COMMANDS, no_acts(path)))
     while not path.exists():
         await asyncio.sleep(0)
     yield path
@@ -116,7 +129,7 @@ async def test_one_who_never_finishes_is_cut_and_too_many_are_not_let_in(
 
 async def test_a_broken_store_seen_by_a_command_ends_the_service_and_so_the_daemon(tmp_path: Path) -> None:
     path = tmp_path / "control.sock"
-    task = asyncio.create_task(control.serve(path, COMMANDS))
+    task = asyncio.create_task(control.serve(path, COMMANDS, no_acts(path)))
     while not path.exists():
         await asyncio.sleep(0)
     _, writer = await asyncio.open_unix_connection(str(path))
@@ -129,7 +142,7 @@ async def test_a_broken_store_seen_by_a_command_ends_the_service_and_so_the_daem
 async def test_what_a_crash_left_behind_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "control.sock"
     path.write_text("left by a crash")
-    task = asyncio.create_task(control.serve(path, COMMANDS))
+    task = asyncio.create_task(control.serve(path, COMMANDS, no_acts(path)))
     while not path.is_socket():
         await asyncio.sleep(0)
     assert (await ask(path, b'{"command": "echo"}\n'))["ok"] is True
@@ -140,7 +153,7 @@ async def test_what_a_crash_left_behind_is_replaced(tmp_path: Path) -> None:
 async def test_a_directory_that_cannot_be_made_waits_for_a_person(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(NeedsPerson, match="runtime_dir"):
-        await control.serve(tmp_path / "file" / "control.sock", COMMANDS)
+        await control.serve(tmp_path / "file" / "control.sock", COMMANDS, no_acts(tmp_path / "x"))
 
 
 async def test_a_visitor_who_has_not_asked_yet_keeps_nobody_from_leaving(tmp_path: Path) -> None:
@@ -161,7 +174,7 @@ async def test_a_command_that_closes_its_own_socket_is_still_answered(tmp_path: 
         await served.wait()
         return "left"
 
-    task = asyncio.create_task(control.serve(path, {"leave": leave}))
+    task = asyncio.create_task(control.serve(path, {"leave": leave}, no_acts(path)))
     while not path.exists():
         await asyncio.sleep(0)
     asking = asyncio.create_task(ask(path, b'{"command": "leave"}\n'))
@@ -182,7 +195,7 @@ async def test_a_command_without_end_is_ended_when_the_socket_closes(
         begun.set()
         return await asyncio.get_running_loop().create_future()
 
-    task = asyncio.create_task(control.serve(path, {"ponder": ponder}))
+    task = asyncio.create_task(control.serve(path, {"ponder": ponder}, no_acts(path)))
     while not path.exists():
         await asyncio.sleep(0)
     reader, writer = await asyncio.open_unix_connection(str(path))
@@ -193,3 +206,25 @@ async def test_a_command_without_end_is_ended_when_the_socket_closes(
         await task
     assert await reader.read() == b""
     writer.close()
+
+
+async def test_an_act_is_written_down_before_and_after_with_the_user_who_asked(tmp_path: Path) -> None:
+    path, log = tmp_path / "control.sock", AuditLog(tmp_path / "audit.jsonl")
+    seen: list[str] = []
+
+    async def restart(arguments: Mapping[str, Any]) -> object:
+        seen.extend(line.act.state for line in read(log.lines()) if line.act)
+        return {"restarted": arguments["service"]}
+
+    task = asyncio.create_task(control.serve(path, COMMANDS, acts(log, {"restart": restart})))
+    while not path.exists():
+        await asyncio.sleep(0)
+    answer = await ask(path, b'{"command": "restart", "arguments": {"service": "lora"}}\n')
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert answer == {"ok": True, "result": {"restarted": "lora"}}
+    assert seen == ["begun"]
+    written = [line.act for line in read(log.lines()) if line.act]
+    assert [act.state for act in written] == ["begun", "done"]
+    assert written[0].actor == f"user {getpass.getuser()}"
+    assert written[0].arguments == {"service": "lora"}
