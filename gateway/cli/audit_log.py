@@ -24,14 +24,16 @@ _DAY_MS = 86_400_000
 @click.option("--days", type=click.IntRange(1, 3650), help="Only the last so many days.")
 @click.option("--who", "actor", help="Only acts of whoever has this in their name.")
 @click.option("--act", "name", help="Only acts of this name, such as restart.")
-@click.option("--state", type=click.Choice(list(State)), help="Only those that came so far.")
+@click.option(
+    "--state", type=click.Choice([state.value for state in State]), help="Only those that came so far."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def command(
     config_path: Path,
     days: int | None,
     actor: str | None,
     name: str | None,
-    state: State | None,
+    state: str | None,
     as_json: bool,
 ) -> None:
     """Show what was done to the running gateway, oldest first, and check that no line was changed.
@@ -58,7 +60,7 @@ def _lines(log: AuditLog) -> Iterator[Line]:
         raise CommandError(f"{error.filename}: {error.strerror}; use sudo") from None
 
 
-def _wanted(act: Act, since_ms: int, actor: str | None, name: str | None, state: State | None) -> bool:
+def _wanted(act: Act, since_ms: int, actor: str | None, name: str | None, state: str | None) -> bool:
     return (
         act.at.unix_ms >= since_ms
         and (actor is None or actor in act.actor)

@@ -11,26 +11,26 @@ import click
 
 from gateway.cli import radio_check
 from gateway.cli.channels import channel_table
-from gateway.cli.options import config_option
-from gateway.cli.running import ask
+from gateway.cli.options import config_option, socket_option
+from gateway.cli.running import ask, socket_at
 from gateway.cli.status import duration
-from gateway.config import load
 
 Document = Mapping[str, Any]
 
 
 @click.group("radios", invoke_without_command=True)
 @config_option
+@socket_option
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
-def command(context: click.Context, config_path: Path, as_json: bool) -> None:
+def command(context: click.Context, config_path: Path, socket_path: Path | None, as_json: bool) -> None:
     """State of each radio; what it heard by channel and spreading factor; airtime used and left.
 
     Exits with 1 when the gateway does not run. ``radios check NAME`` tests one while it does not.
     """
     if context.invoked_subcommand is not None:
         return
-    status = ask(load(config_path).control_socket, "status")
+    status = ask(socket_at(config_path, socket_path), "status")
     if as_json:
         click.echo(json.dumps({"radios": status["radios"], "gps": status["gps"]}, indent=2))
         return

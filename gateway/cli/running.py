@@ -8,12 +8,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gateway.config import control_socket_of
 from gateway.errors import CommandError
 
 TIMEOUT_S = 10.0
 LONG_S = 3600.0
 """For commands that read the whole log."""
 MAX_ANSWER = 16 << 20
+
+
+def socket_at(config_path: Path, named: Path | None) -> Path:
+    """Where the daemon is asked: as named, else by the configuration, which may be missing or unsound."""
+    return control_socket_of(config_path) if named is None else named
 
 
 class NotRunning(CommandError):
@@ -32,7 +38,10 @@ def ask(
             connection.sendall(json.dumps(request).encode() + b"\n")
             answer = _read_all(connection)
     except (FileNotFoundError, ConnectionRefusedError):
-        raise NotRunning(f"the gateway does not run (nobody answers at {path})") from None
+        raise NotRunning(
+            f"the gateway does not run (nobody answers at {path}); if it does run, its log says why it could "
+            "not make that socket, or it was started with another configuration"
+        ) from None
     except PermissionError:
         raise CommandError(f"{path}: permission denied; become a member of its group, or use sudo") from None
     except TimeoutError:

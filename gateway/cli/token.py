@@ -34,10 +34,14 @@ def command() -> None:
 @config_option
 @click.argument("name")
 @click.option(
-    "--scope", "scopes", type=click.Choice(list(Scope)), multiple=True, help="Default: all of them."
+    "--scope",
+    "scopes",
+    type=click.Choice([scope.value for scope in Scope]),
+    multiple=True,
+    help="Default: all of them.",
 )
 @click.option("--days", type=click.IntRange(1, 3650), default=90, show_default=True, help="Until it expires.")
-def add(config_path: Path, name: str, scopes: tuple[Scope, ...], days: int) -> None:
+def add(config_path: Path, name: str, scopes: tuple[str, ...], days: int) -> None:
     if not (name.isprintable() and 0 < len(name) <= MAX_NAME):
         raise CommandError(f"a name of 1 to {MAX_NAME} printable characters expected")
     config, now = load(config_path), _now()
