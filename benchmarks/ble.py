@@ -33,7 +33,7 @@ from drivers.ble.peripheral import Peripheral
 from drivers.errors import TransmitRefused
 from drivers.transport.hci import open_hci
 from gateway.systemclock import SystemClock
-from simulators.phones.air import RadioTiming
+from simulators.phones.timing import RadioTiming
 
 LARGE, SMALL = 50_000, 200
 RECEIPT = bytes(95)

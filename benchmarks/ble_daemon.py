@@ -25,7 +25,7 @@ from benchmarks.figure import Figure
 from benchmarks.idle import CONFIG, GATEWAY, MIB, SETTLE_S, Usage, daemon, rss_bytes
 from gateway.keys.generate import make_keys
 from simulators.coordinator import Coordinator
-from simulators.phones.air import RadioTiming
+from simulators.phones.timing import RadioTiming
 from simulators.wallets import Wallet
 from simulators.wallets.uploads import snapshot_cbor, transactions_cbor
 

@@ -15,11 +15,14 @@ from random import Random
 
 import click
 
-from simulators.phones.air import Air, RadioTiming, VirtualController
+from simulators.phones.air import Air
+from simulators.phones.controller import VirtualController
 from simulators.phones.crowd import Crowd
 from simulators.phones.ledger import PhoneWallet
-from simulators.phones.phone import Misdeed, Phone, Traits, Visit
+from simulators.phones.misdeeds import Misdeed
+from simulators.phones.phone import Phone, Traits, Visit
 from simulators.phones.port import PtyPort, TcpPort
+from simulators.phones.timing import RadioTiming
 from simulators.wallets import Season, Wallet
 from simulators.wallets.uploads import snapshot_cbor, transactions_cbor
 

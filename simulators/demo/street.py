@@ -9,10 +9,13 @@ from contextlib import asynccontextmanager
 from random import Random
 
 from simulators.demo.carriers import REFUSALS, AskingWallet, Tally, includes
-from simulators.phones.air import Air, RadioTiming, VirtualController
+from simulators.phones.air import Air
+from simulators.phones.call import PhoneError
+from simulators.phones.controller import VirtualController
 from simulators.phones.ledger import PhoneWallet
-from simulators.phones.phone import Phone, PhoneError, Traits
+from simulators.phones.phone import Phone, Traits
 from simulators.phones.port import TcpPort
+from simulators.phones.timing import RadioTiming
 from simulators.textbook.notes import NoteKey
 from simulators.wallets import Wallet
 from simulators.wallets.uploads import status

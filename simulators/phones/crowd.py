@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Callable, Iterable
 from random import Random
 
-from simulators.phones.phone import Misdeed, Phone, PhoneError, Visit
+from simulators.phones.call import PhoneError
+from simulators.phones.misdeeds import Misdeed
+from simulators.phones.phone import Phone, Visit
 
 CUT_WITHIN = 20_000  # message bytes of a contact that a phone in a hurry stays for, at the most
 

@@ -7,44 +7,26 @@ import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum, auto
 
 from bumble import hci
-from bumble.core import UUID, AdvertisingData, BaseBumbleError, PhysicalTransport
-from bumble.device import Advertisement, Connection, Device, DeviceConfiguration, Peer
-from bumble.gatt_client import ServiceProxy
+from bumble.core import AdvertisingData, BaseBumbleError, PhysicalTransport
+from bumble.device import Advertisement, Connection, Device, DeviceConfiguration
 from bumble.host import Host
 from bumble.transport.common import AsyncPipeSink
 
-from simulators.phones.air import Air, RadioTiming, VirtualController
-from simulators.phones.exchange import Answer, Delivered, Exchange, Refused
+from simulators.phones.air import Air
+from simulators.phones.call import Call, Gone, PhoneError
+from simulators.phones.controller import VirtualController
+from simulators.phones.exchange import Answer, Delivered, Refused
+from simulators.phones.misdeeds import MISDEEDS, Misdeed
+from simulators.phones.timing import RadioTiming
 
 log = logging.getLogger(__name__)
 
 NAME_PREFIX = "OFFGRID_"
-SERVICE, WRITE, NOTIFY, GATEWAY_ID = (
-    UUID.from_16_bits(number) for number in (0xFFF0, 0xFFF1, 0xFFF2, 0xFFF4)
-)
+SERVICE_DATA = AdvertisingData.Type.SERVICE_DATA_16_BIT_UUID
 SILENCE_S = 5.0
 GIVE_UP_AFTER = 3  # silences
-PACKETS_AHEAD = 8  # writes without response that the phone's own stack holds
-
-
-SERVICE_DATA = AdvertisingData.Type.SERVICE_DATA_16_BIT_UUID
-
-
-class PhoneError(Exception):
-    """This contact came to nothing; the next may do better."""
-
-
-class Misdeed(Enum):
-    """What a phone does instead of handing over its message."""
-
-    FLOOD = auto()  # the same DATA again and again, without response
-    START_AND_STOP = auto()
-    OVERSIZED = auto()  # START of 16 MB
-    MALFORMED = auto()  # noise
-    DEAF = auto()  # hands over, and is gone before the answer
 
 
 @dataclass(frozen=True)
@@ -134,7 +116,7 @@ class Phone:
                     await self._hand_over(call, visit)
                     await self._stay(call, stay_s)
                 else:
-                    await _MISDEEDS[misdeed](call, self._next_message() or b"{}")
+                    await MISDEEDS[misdeed](call, self._next_message() or b"{}")
             finally:
                 visit.sent_bytes += call.exchange.sent_bytes
                 visit.refusals += call.refusals
@@ -149,7 +131,7 @@ class Phone:
         """Connect and subscribe, and leave it at that."""
         connection = await self._connect(gateway)
         try:
-            return await Call.dial(connection, self.traits)
+            return await Call.dial(connection, mtu=self.traits.mtu, with_response=self.traits.with_response)
         except BaseException:
             await self._hang_up(connection)
             raise
@@ -257,143 +239,10 @@ class Phone:
             await asyncio.wait_for(connection.disconnect(), 2 * SILENCE_S)
 
 
-class Gone(Enum):
-    """Among the events of a call: its end."""
-
-    GONE = auto()
-
-
-class Call:
-    """One connection with its service found and FFF2 subscribed."""
-
-    def __init__(
-        self,
-        connection: Connection,
-        traits: Traits,
-        service: ServiceProxy,
-    ) -> None:
-        self.exchange = Exchange(connection.att_mtu)
-        self.events: asyncio.Queue[object] = asyncio.Queue()
-        self.refusals: list[int] = []
-        self.retry_after_s = 0
-        self.connection = connection
-        self._traits = traits
-        self._service = service
-        (self._write,) = service.get_characteristics_by_uuid(WRITE)
-        (self._read,) = service.get_characteristics_by_uuid(GATEWAY_ID)
-        self.gone = False
-        self.counted = 0
-        connection.on(Connection.EVENT_DISCONNECTION, self._disconnected)
-
-    @classmethod
-    async def dial(cls, connection: Connection, traits: Traits) -> Call:
-        peer = Peer(connection)
-        if traits.mtu > 23:
-            await peer.request_mtu(traits.mtu)
-        (service,) = await peer.discover_service(SERVICE)
-        await service.discover_characteristics()
-        (notify,) = service.get_characteristics_by_uuid(NOTIFY)
-        call = cls(connection, traits, service)
-        await peer.discover_descriptors(notify)
-        await peer.subscribe(notify, call._notified)
-        return call
-
-    async def ping(self) -> float:
-        """Seconds that a read takes."""
-        started = asyncio.get_running_loop().time()
-        await self._read.read_value()
-        return asyncio.get_running_loop().time() - started
-
-    async def read(self, short: int) -> bytes:
-        """One of the service's characteristics, by its 16-bit UUID."""
-        (one,) = self._service.get_characteristics_by_uuid(UUID.from_16_bits(short))
-        return bytes(await one.read_value())
-
-    async def write(self, piece: bytes, *, with_response: bool | None = None) -> None:
-        """As this phone's stack does; without response it holds a few packets, then makes the app wait."""
-        if self.gone:
-            raise PhoneError("the connection is gone")
-        if self._traits.with_response if with_response is None else with_response:
-            await self._write.write_value(piece, with_response=True)
-            return
-        await self._write.write_value(piece, with_response=False)
-        queue = self.connection.device.host.le_acl_packet_queue
-        assert queue is not None  # noqa: S101 - there since power-on
-        while queue.pending > PACKETS_AHEAD and not self.gone:
-            moved = asyncio.Event()
-            queue.once("flow", moved.set)
-            self._wake = moved
-            await moved.wait()
-        await asyncio.sleep(0)
-
-    _wake: asyncio.Event | None = None
-
-    def _notified(self, value: bytes) -> None:
-        event = self.exchange.notified(bytes(value))
-        if isinstance(event, Refused):
-            self.refusals.append(event.status)
-            self.retry_after_s = event.retry_after_s
-        self.events.put_nowait(event)  # None too: the window may have moved
-
-    def _disconnected(self, _reason: int) -> None:
-        self.gone = True
-        if self._wake is not None:
-            self._wake.set()
-        self.events.put_nowait(Gone.GONE)
-
-
 async def _write_bare(call: Call, message: bytes) -> None:
     room = min(call.connection.att_mtu - 3, 495)
     for at in range(0, len(message), room):
         await call.write(message[at : at + room], with_response=at + room >= len(message))
-
-
-async def _flood(call: Call, message: bytes) -> None:
-    junk = b"\x12\x01\x00\x00\x00" + bytes(min(call.connection.att_mtu - 3, 512) - 5)
-    while not call.gone:
-        await call.write(junk, with_response=False)
-
-
-async def _start_and_stop(call: Call, message: bytes) -> None:
-    call.exchange.offer(message + bytes(600), cut_before=True)
-    piece = call.exchange.next_piece()
-    assert piece is not None  # noqa: S101 - it was just offered
-    await call.write(piece)
-    await _until_gone(call)
-
-
-async def _oversized(call: Call, message: bytes) -> None:
-    await call.write(b"\x11\x01\xff\xff\xff" + bytes(12))
-    while not call.refusals and not call.gone:
-        await call.events.get()
-
-
-async def _malformed(call: Call, message: bytes) -> None:
-    while not call.gone:
-        await call.write(b"\xee" + message[:8])
-
-
-async def _deaf(call: Call, message: bytes) -> None:
-    call.exchange.offer(message)
-    while (piece := call.exchange.next_piece()) is not None or not call.events.empty():
-        if piece is not None:
-            await call.write(piece)
-        else:
-            call.events.get_nowait()
-
-
-async def _until_gone(call: Call) -> None:
-    while await call.events.get() is not Gone.GONE:
-        pass
-
-
-_MISDEEDS = {
-    Misdeed.FLOOD: _flood,
-    Misdeed.START_AND_STOP: _start_and_stop,
-    Misdeed.OVERSIZED: _oversized,
-    Misdeed.MALFORMED: _malformed,
-    Misdeed.DEAF: _deaf,
-}
 
 
 def _cancelled_from_outside() -> bool:

@@ -12,11 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from bumble.controller import Controller
 from bumble.transport.common import PacketParser
+
+from simulators.phones.controller import VirtualController
 
 BITS_A_BYTE = 10  # 8N1
 TICK_S = 0.001  # what USB serial adapters gather
+HELD_BYTES = 4096  # of ACL data in a dongle, 16 packets, before it takes no more from the air
 
 
 class Wire(Protocol):
@@ -28,7 +30,7 @@ class Wire(Protocol):
 class HostPort:
     """H4 packets between a byte stream and a controller. ``hung``: it is there, but answers nothing."""
 
-    def __init__(self, controller: Controller) -> None:
+    def __init__(self, controller: VirtualController) -> None:
         self._controller = controller
         self._parser = PacketParser(controller)
         self.hung = False
@@ -39,6 +41,11 @@ class HostPort:
         """A host came, or went."""
         self._parser.reset()
         self.wire = wire
+        self.has_room(True)
+
+    def has_room(self, room: bool) -> None:
+        """The wire is full, or has emptied."""
+        self._controller.host_has_room(room)
 
     def received(self, data: bytes) -> None:
         """From the host."""
@@ -54,7 +61,7 @@ class HostPort:
 class TcpPort:
     """``tcp-client:HOST:PORT``, one host at a time; the last that came."""
 
-    def __init__(self, controller: Controller, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, controller: VirtualController, host: str = "127.0.0.1", port: int = 0) -> None:
         self.port = HostPort(controller)
         self._where = (host, port)
         self._server: asyncio.Server | None = None
@@ -109,6 +116,12 @@ class _TcpHost(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._owner.port.received(data)
 
+    def pause_writing(self) -> None:
+        self._owner.port.has_room(False)
+
+    def resume_writing(self) -> None:
+        self._owner.port.has_room(True)
+
 
 class PtyPort:
     """``serial:PATH``: a pseudo-terminal that passes ``baud`` bits a second each way.
@@ -117,12 +130,15 @@ class PtyPort:
     the host writes too fast waits in the kernel and then holds the host up, as RTS does.
     """
 
-    def __init__(self, controller: Controller, *, baud: int = 1_000_000, link: Path | None = None) -> None:
+    def __init__(
+        self, controller: VirtualController, *, baud: int = 1_000_000, link: Path | None = None
+    ) -> None:
         self.port = HostPort(controller)
         self._bytes_per_s = baud / BITS_A_BYTE
         self._link = link
         self._master = self._slave = -1
         self._waiting: deque[bytes] = deque()
+        self._held_bytes = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._news = asyncio.Event()
 
@@ -163,8 +179,9 @@ class PtyPort:
         for task in tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        self.port.attach(None)
         self._waiting.clear()
+        self._held_bytes = 0
+        self.port.attach(None)
         for descriptor in (self._master, self._slave):
             if descriptor >= 0:
                 os.close(descriptor)
@@ -174,7 +191,17 @@ class PtyPort:
 
     def write(self, data: bytes) -> None:
         self._waiting.append(data)
+        self._held_bytes += len(data)
+        if self._held_bytes > HELD_BYTES:
+            self.port.has_room(False)
         self._news.set()
+
+    def _passed(self, count: int) -> None:
+        """To the host."""
+        was_full = self._held_bytes > HELD_BYTES // 2
+        self._held_bytes -= count
+        if was_full and self._held_bytes <= HELD_BYTES // 2:
+            self.port.has_room(True)
 
     async def _read(self) -> None:
         """Bytes of the host, no faster than the line."""
@@ -197,6 +224,7 @@ class PtyPort:
                 pace.spend(sent)
                 if sent < len(head):
                     self._waiting.appendleft(head[sent:])
+                self._passed(sent)
                 if sent == 0:
                     await _writable(self._master)
             await self._news.wait()

@@ -27,8 +27,10 @@ from simulators.modem.network import Network
 from simulators.modem.phone import Phone as TextingPhone
 from simulators.modem.profiles import PROFILES
 from simulators.modem.tty import ModemPorts
-from simulators.phones.air import Air, VirtualController
-from simulators.phones.phone import Call, Phone, Traits
+from simulators.phones.air import Air
+from simulators.phones.call import Call
+from simulators.phones.controller import VirtualController
+from simulators.phones.phone import Phone, Traits
 from simulators.phones.port import TcpPort
 
 SMALL_QUEUE = 3

@@ -14,7 +14,8 @@ from typing import Any
 
 from daemon_rig import GATEWAY, Daemon, House, house, origin_of, upload_of, wallet_rows
 
-from simulators.phones.air import Air, VirtualController
+from simulators.phones.air import Air
+from simulators.phones.controller import VirtualController
 from simulators.phones.ledger import PhoneWallet
 from simulators.phones.phone import Phone, Traits
 from simulators.phones.port import TcpPort

@@ -14,7 +14,8 @@ from drivers.base import Frame, TxRequest
 from drivers.ble import BleDriver
 from drivers.errors import DriverLost, TransmitRefused
 from gateway.systemclock import SystemClock
-from simulators.phones.air import Air, VirtualController
+from simulators.phones.air import Air
+from simulators.phones.controller import VirtualController
 from simulators.phones.phone import Phone, Traits
 from simulators.phones.port import TcpPort
 

@@ -13,9 +13,11 @@ from drivers.base import GatewayLink, TxRequest
 from drivers.ble import BleDriver
 from drivers.errors import TransmitRefused
 from gateway.systemclock import SystemClock
-from simulators.phones.air import Air, RadioTiming, VirtualController
+from simulators.phones.air import Air
+from simulators.phones.controller import VirtualController
 from simulators.phones.phone import Phone, Traits
 from simulators.phones.port import TcpPort
+from simulators.phones.timing import RadioTiming
 
 
 class Hill:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from ble_rig import Rig, receipt
 
-from simulators.phones.air import VirtualController
+from simulators.phones.controller import VirtualController
 from simulators.phones.port import PtyPort
 
 HERE = Path(__file__).parent / "noble"

@@ -14,9 +14,11 @@ from drivers.base import TxRequest
 from drivers.ble import peripheral
 from drivers.errors import DriverLost, TransmitRefused
 from simulators.phones import phone as phone_module
-from simulators.phones.air import RadioTiming
+from simulators.phones.call import PhoneError
 from simulators.phones.exchange import HEAD_START, WINDOW, Answer
-from simulators.phones.phone import Misdeed, Phone, PhoneError, Traits
+from simulators.phones.misdeeds import Misdeed
+from simulators.phones.phone import Phone, Traits
+from simulators.phones.timing import RadioTiming
 
 SLOW_TO_NOTICE = RadioTiming(supervision_s=60.0)
 QUICK_TO_NOTICE = RadioTiming(supervision_s=0.1)

@@ -12,7 +12,7 @@ import pytest
 from ble_rig import Rig, receipt, snapshot
 from raw_att import AttError, RawCentral, raw_central
 
-from simulators.phones.air import VirtualController
+from simulators.phones.controller import VirtualController
 from simulators.phones.port import TcpPort
 
 FFF0_LONG = bytes.fromhex("fb349b5f80000080 00100000 f0ff0000")  # last byte first

@@ -20,7 +20,8 @@ from gateway.services import frame_intake
 from gateway.services.contacts import Contacts
 from gateway.services.reception import Reception, Signer
 from gateway.systemclock import SystemClock
-from simulators.phones.air import Air, VirtualController
+from simulators.phones.air import Air
+from simulators.phones.controller import VirtualController
 from simulators.phones.phone import Phone, Traits
 from simulators.phones.port import TcpPort
 
