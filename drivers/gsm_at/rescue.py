@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from functools import partial
 
 from drivers.base import Clock
 from drivers.errors import DriverLost
@@ -14,6 +15,7 @@ from drivers.gsm_at.session import Session, Unanswered
 from drivers.gsm_at.settings import GsmSettings
 from drivers.gsm_at.spool import STATE
 from drivers.transport.gpio import open_output
+from drivers.transport.opening import open_on_thread
 from drivers.transport.serial_port import interface_of
 
 log = logging.getLogger(__name__)
@@ -79,11 +81,13 @@ class Rescue:
 
     async def _press(self) -> None:
         """PWRKEY through its transistor: high is pressed. The line's calls block, so a thread makes them."""
-        line = await asyncio.to_thread(open_output, self._settings.power_pin)
+        line = await open_on_thread(partial(open_output, self._settings.power_pin))
         try:
-            await asyncio.to_thread(line.set, True)
-            await self._clock.sleep(PRESS_S)
-            await asyncio.to_thread(line.set, False)
+            try:
+                await asyncio.to_thread(line.set, True)
+                await self._clock.sleep(PRESS_S)
+            finally:  # also when cancelled: a key held for longer switches the modem off
+                await asyncio.to_thread(line.set, False)
         except OSError as error:
             raise DriverLost(f"the power pin {self._settings.power_pin} cannot be driven: {error}") from error
         finally:

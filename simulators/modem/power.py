@@ -24,6 +24,7 @@ class PowerPin:
         self.presses = 0
         self._modem = modem
         self._server: asyncio.Server | None = None
+        self._held: set[asyncio.Task[None]] = set()  # one for each host that has the line
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_unix_server(self._serve, self.path)
@@ -35,8 +36,15 @@ class PowerPin:
         if self._server is not None:
             self._server.close()
             self.path.unlink(missing_ok=True)
+        for held in self._held:
+            held.cancel()
+        await asyncio.gather(*self._held, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - what start_unix_server makes
+        self._held.add(task)
+        task.add_done_callback(self._held.discard)
         pressed = False
         try:
             while True:

@@ -15,6 +15,7 @@ from gsm_rig import (
     PHONE,
     Bench,
     GatewayLog,
+    HastyClock,
     Listener,
     part_count,
     received,
@@ -24,6 +25,7 @@ from gsm_rig import (
 
 from drivers.base import TxRequest
 from drivers.errors import DriverConfigError, DriverLost, TransmitRefused
+from drivers.gsm_at.rescue import PRESS_S
 from simulators.modem.power import PowerPin
 from simulators.modem.profiles import PROFILES
 from simulators.modem.sms import with_smsc, write_deliver
@@ -159,6 +161,36 @@ async def test_a_dead_but_open_port_is_revived_step_by_step(bench: Bench, cure: 
             assert bench.modem.restarts >= 1
             bench.phone.send(GATEWAY, "after")
             await gateway.holds(["before", "after"])
+
+
+class PressClock(HastyClock):
+    """Holds the power key down until cancelled."""
+
+    def __init__(self) -> None:
+        self.pressing = asyncio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds == PRESS_S:
+            self.pressing.set()
+            await asyncio.get_running_loop().create_future()
+        await super().sleep(seconds)
+
+
+@pytest.mark.parametrize("profile", ["EC25"])
+async def test_a_rescue_that_is_cancelled_lets_go_of_the_power_key(bench: Bench) -> None:
+    clock = PressClock()
+    bench.modem.faults.hang = "power"
+    async with PowerPin(bench.modem, bench.directory / "pin") as pin:
+        driver = bench.driver(
+            clock, may_reset_bearer=True, power_pin=f"unix:{pin.path}", restart_s=0.5, answer_s=0.1
+        )
+        opening = asyncio.create_task(driver.__aenter__())
+        await clock.pressing.wait()
+        assert pin.presses == 0
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        assert pin.presses == 1, "pressed and let go"
 
 
 @pytest.mark.parametrize("profile", ["EC25"])
