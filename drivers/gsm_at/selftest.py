@@ -14,7 +14,8 @@ from drivers.gsm_at.disk import Disk
 from drivers.gsm_at.rescue import in_order
 from drivers.gsm_at.session import Session, Unanswered
 from drivers.gsm_at.settings import GsmSettings
-from drivers.transport.serial_port import SIMULATE, holders, matching_ports, open_serial
+from drivers.transport.holders import holders
+from drivers.transport.serial_port import SIMULATE, matching_ports, open_serial
 
 WEAK_DBM = -103.0
 """TS 45.008 clause 6.4 has phones camp down to about -104; a text message needs a little more."""
@@ -52,15 +53,11 @@ async def self_test(settings: GsmSettings, disk: Disk) -> AsyncIterator[Check]:
 
 async def _holders(paths: Sequence[str]) -> Check:
     """Whoever else reads the port takes half of every answer."""
-    found = [f"{name} (process {pid}) has {path}" for path in paths for pid, name in await _who(path)]
+    found = [f"{holder} has {path}" for path in paths for holder in await asyncio.to_thread(holders, path)]
     if not found:
         return Check("holders", "pass", "nobody else has the port open")
     fix = "stop it, or have it leave this port (ModemManager: udev property ID_MM_PORT_IGNORE)"
     return Check("holders", "warn", "; ".join(found), fix)
-
-
-async def _who(path: str) -> list[tuple[int, str]]:
-    return await asyncio.to_thread(holders, path)
 
 
 async def _answering(path: str, settings: GsmSettings) -> tuple[Check, Session | None]:

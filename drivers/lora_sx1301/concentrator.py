@@ -25,6 +25,7 @@ from drivers.lora_sx1301.failure import StartFailure
 from drivers.lora_sx1301.firmware import Firmware
 from drivers.lora_sx1301.receive import FifoGarbled, Packet
 from drivers.lora_sx1301.registers import Registers
+from drivers.lora_sx1301.rivals import suspicion
 from drivers.lora_sx1301.send import Emission
 from drivers.lora_sx1301.settings import Settings
 from drivers.lora_sx1301.steps import Steps
@@ -56,41 +57,65 @@ class Concentrator:
         self._registers = Registers()
         self._counter = LinearCounter()
         self._anchor = (0.0, 0)  # monotonic s and counter, read together; 0 = 0
+        self._era: object | None = None  # from one start of the chip's counter to the next; None between
         self._bus: Bus | None = None
         self._line: OutputLine | None = None
 
     async def open(self) -> None:
         """Take the pins. Raises :class:`DriverConfigError` or :class:`DriverLost`."""
-        settings = self._settings
-        self._bus = Bus(await asyncio.to_thread(open_spi, settings.spi, self.clock_hz), self._clock)
-        if settings.reset != "none":
-            self._line = await asyncio.to_thread(open_output, settings.reset)
+        self._bus = Bus(partial(open_spi, self._settings.spi, self.clock_hz), self._clock)
+        await self._bus.open()
+        if self._settings.reset != "none":
+            await self._bus.call(self._take_line)
+
+    def _take_line(self) -> None:
+        self._line = open_output(self._settings.reset)
 
     async def start(self, firmware: Firmware) -> None:
         """Reset and set up. Raises :class:`DriverLost`."""
         self._firmware = firmware
         await self.restart(hard=True)
 
+    async def try_wire(self) -> None:
+        """Reset, and see whether the chip keeps what is written: all that can be tested without firmware.
+
+        Raises :class:`DriverLost`.
+        """
+        await self._pulse_reset()
+        await self._with_retries(lambda: health.wire_test(self._registers))
+
     async def close(self) -> None:
         """Receivers and transmitter off, pins released; harmless when nothing is open."""
         bus, self._bus = self._bus, None
-        line, self._line = self._line, None
-        if bus is not None:
+        if bus is None:
+            return
+        try:
             with suppress(OSError):  # gone already: nothing left to switch off
                 await bus.run(sequence.stop(self._registers))
+            await bus.call(self._give_line_back)
+        finally:
             await bus.close()
-        if line is not None:
-            await asyncio.to_thread(line.close)
+
+    def _give_line_back(self) -> None:
+        """Low, whatever was under way: a line let go of while high may keep the board in reset."""
+        line, self._line = self._line, None
+        if line is None:
+            return
+        with suppress(OSError):  # the board is gone, and its line with it
+            line.set(False)
+        line.close()
 
     async def restart(self, *, hard: bool) -> None:
         """Set the chip up again, by the reset pin first when ``hard``. The counter's line goes on."""
+        self._era = None
         if hard:
             await self._pulse_reset()
         self._registers = Registers()
-        await self._start_with_retries()
+        self.calibration = await self._with_retries(self._start)
         raw = await self._run(counter.read_live(self._registers))
         at_s = self._clock.monotonic()
         self._anchor = (at_s, self._counter.rebase(raw, self.now_us))
+        self._era = object()
 
     async def _pulse_reset(self) -> None:
         """Low, high, low, 100 ms each: the RAK2245 resets on high and must be left low."""
@@ -100,26 +125,26 @@ class Concentrator:
             await self._blocking(partial(self._line.set, level))
             await self._clock.sleep(RESET_STEP_S)
 
-    async def _start_with_retries(self) -> None:
+    async def _with_retries(self, steps: Callable[[], Steps[T]]) -> T:
         """At the set clock, then at 1 MHz; only noise is worth another try."""
         clocks = [self.clock_hz, *([SLOW_HZ] if self.clock_hz > SLOW_HZ else [])]
         failure = StartFailure("spi", "not started")
         for clock_hz in clocks:
-            await self._blocking(partial(self._open_bus.spi.set_clock, clock_hz))
+            await self._open_bus.set_clock(clock_hz)
             for _ in range(TRIES):
                 try:
-                    self.calibration = await self._run(self._start())
+                    result = await self._run(steps())
                 except StartFailure as error:
                     failure = error
                 else:
                     self.clock_hz = clock_hz
-                    return
+                    return result
                 if failure.part not in ("spi", "version"):
                     raise DriverLost(str(failure)) from failure
             log.warning("SX1301 at %s: %s (at %d Hz)", self._settings.spi, failure, clock_hz)
-        raise DriverLost(
-            f"{failure}; tried at {' and '.join(f'{hz / 1e6:g} MHz' for hz in clocks)}"
-        ) from failure
+        tried = " and ".join(f"{hz / 1e6:g} MHz" for hz in clocks)
+        rival = await asyncio.to_thread(suspicion, self._settings.spi)
+        raise DriverLost(f"{failure}; tried at {tried}{rival}") from failure
 
     def _start(self) -> Steps[Calibration]:
         settings, firmware = self._settings, self._firmware
@@ -205,8 +230,21 @@ class Concentrator:
         await self._run(send.abort(self._registers))
 
     async def latched_us(self) -> int:
-        """The linear counter at the last PPS."""
-        return self._counter.widen(await self._run(counter.read_latched(self._registers)))
+        """The linear counter at the last PPS. Raises :class:`DriverLost`, also while the chip is being reset:
+        what a fresh counter holds cannot be placed on the line before :meth:`restart` has joined the two."""
+        era = self._era
+        raw = await self._run(counter.read_latched(self._registers))
+        if era is None or era is not self._era:
+            raise DriverLost("the concentrator was being reset")
+        return self._counter.widen(raw)
+
+    async def look_for_chip(self) -> str | None:
+        """What is wrong with the answers of the chip or its line; None where it says its version."""
+        try:
+            await self._run(sequence.probe(self._registers))
+        except StartFailure as failure:
+            return str(failure)
+        return None
 
     def raw(self, linear_us: int) -> int:
         """The chip's 32 bits of a linear value."""
@@ -217,7 +255,7 @@ class Concentrator:
     @property
     def on_the_bus(self) -> bool:
         """Whether SPI is open."""
-        return self._bus is not None
+        return self._bus is not None and self._bus.is_open
 
     @property
     def _open_bus(self) -> Bus:

@@ -165,7 +165,7 @@ class Sx1301Driver:
                     self._tally.outcomes["malformed"] += 1
                     if garbled == GARBLED_LIMIT:
                         garbled = 0
-                        await self._reset(concentrator, str(error))
+                        await self._reset(concentrator, await concentrator.look_for_chip() or str(error))
             if packets:
                 quiet_since_s = self._clock.monotonic()
                 self._most_packets = max(self._most_packets, len(packets))

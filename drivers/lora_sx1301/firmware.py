@@ -60,16 +60,16 @@ def parse_image(data: bytes) -> bytes:
 def check_image(name: str, image: bytes, sha256: Mapping[str, str] = SEMTECH_SHA256) -> None:
     """Size, parity of every word, then the digest. Raises :class:`FirmwareRejected`."""
     if len(image) != IMAGE_SIZE:
-        raise FirmwareRejected(f"{name}: {len(image)} bytes, expected {IMAGE_SIZE}")
+        raise FirmwareRejected(f"{len(image)} bytes, expected {IMAGE_SIZE}")
     for at in range(0, IMAGE_SIZE, 2):
         word = image[at] | image[at + 1] << 8
         if (word & 0x7FFF).bit_count() % 2:
-            raise FirmwareRejected(f"{name}: the word at byte {at} fails its parity; the image is damaged")
+            raise FirmwareRejected(f"the word at byte {at} fails its parity: the image is damaged")
     digest = hashlib.sha256(image).hexdigest()
     if digest != sha256[name]:
         other = next((known for known, value in sha256.items() if value == digest), None)
-        seen = f"this is the {other} image" if other else f"sha256 is {digest}, expected {sha256[name]}"
-        raise FirmwareRejected(f"{name}: {seen}")
+        seen = f"sha256 begins {digest[:12]}, expected {sha256[name][:12]}"
+        raise FirmwareRejected(f"this is the {other} image" if other else f"another image: {seen}")
 
 
 def identify(image: bytes, sha256: Mapping[str, str] = SEMTECH_SHA256) -> str:

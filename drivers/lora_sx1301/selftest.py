@@ -14,7 +14,9 @@ from drivers.base import Check, Clock
 from drivers.errors import DriverConfigError, DriverError
 from drivers.lora_sx1301.concentrator import SLOW_HZ, Concentrator
 from drivers.lora_sx1301.failure import StartFailure
-from drivers.lora_sx1301.images import IMPORT_COMMAND, firmware_status, load_firmware
+from drivers.lora_sx1301.firmware import Firmware
+from drivers.lora_sx1301.images import load_firmware
+from drivers.lora_sx1301.rivals import rivals
 from drivers.lora_sx1301.settings import Settings
 from drivers.lora_sx1301.watchdog import judge
 
@@ -22,6 +24,7 @@ COUNTED_S = 1.0  # between two looks at the counter
 
 # What a start goes through, in order, by the part that a failure names.
 STEPS = ("version", "spi", "pll", "calibration", "firmware")
+WIRE_STEPS = STEPS[:2]
 NAMES = {
     "version": "version",
     "spi": "burst",
@@ -30,6 +33,8 @@ NAMES = {
     "firmware": "microcontrollers",
 }
 FIXES = {
+    "bus": "seat the board and see what the kernel says (sudo dmesg | tail); where another program holds the "
+    "bus, stop that; where the board is simulated, start its simulator",
     "chip": "seat the board on all 40 pins, power it, and check that its reset line idles low",
     "version": "check that the board carries an SX1301 and that nothing else drives this SPI bus",
     "spi": "shorter SPI wires, a better supply, no other board on the header",
@@ -60,71 +65,83 @@ class _Seen:
 
 async def self_test(settings: Settings, clock: Clock) -> AsyncIterator[Check]:
     """See :class:`drivers.base.SelfTesting`."""
-    problems = [
-        f"{status.name}: {status.problem}"
-        for status in await asyncio.to_thread(firmware_status, settings.firmware, settings.firmware_sha256)
-        if status.problem
-    ]
     where = f"in {settings.firmware}"
-    if problems:
-        yield Check("firmware", "fail", f"{where}: {'; '.join(problems)}", IMPORT_COMMAND)
+    try:
+        firmware = await asyncio.to_thread(load_firmware, settings.firmware, settings.firmware_sha256)
+    except DriverConfigError as error:
+        firmware = None
+        yield _failed("firmware", error, error.fix)
     else:
         yield Check("firmware", "pass", f"three images {where}, each with its digest")
+    for rival in await asyncio.to_thread(rivals, settings.spi):
+        yield Check("holders", "warn", f"{rival} runs and may be driving the same chip", rival.remedy)
     chip = Concentrator(settings, clock)
     try:
-        async for check in _of_the_board(chip, settings, clock, started=not problems):
+        async for check in _of_the_board(chip, settings, clock, firmware):
             yield check
     finally:
         await chip.close()
 
 
+def _failed(name: str, error: DriverError, fix: str) -> Check:
+    """What an error says, less the fix, which has its own place."""
+    return Check(name, "fail", str(error).removesuffix(f"; {fix}"), fix)
+
+
 async def _of_the_board(
-    chip: Concentrator, settings: Settings, clock: Clock, *, started: bool
+    chip: Concentrator, settings: Settings, clock: Clock, firmware: Firmware | None
 ) -> AsyncIterator[Check]:
     try:
         await chip.open()
-    except DriverError as error:
-        fix = error.fix if isinstance(error, DriverConfigError) else "load the simulator or the SPI driver"
-        name = "reset" if chip.on_the_bus else "SPI"
-        yield Check(name, "fail", str(error).removesuffix(f"; {fix}"), fix)
+        await chip.look_for_chip()  # its answer is judged below; here only whether bytes can be exchanged
+    except DriverConfigError as error:
+        yield _failed("reset" if chip.on_the_bus else "SPI", error, error.fix)
         return
-    yield Check("SPI", "pass", f"{settings.spi} is open")
+    except DriverError as error:
+        yield Check("SPI", "fail", str(error), FIXES["bus"])
+        return
+    yield Check("SPI", "pass", f"{settings.spi} is open, and ours alone")
     if settings.reset == "none":
         fix = "set the option reset to the line's number, such as gpio:17"
         yield Check("reset", "warn", "no reset line: a hung chip cannot be helped", fix)
     else:
         yield Check("reset", "pass", f"{settings.reset} is held, low, and will be pulsed")
-    if not started:
-        return
-    async for check in _of_the_start(chip, settings):
+    async for check in _of_the_start(chip, settings, firmware):
         yield check
     if chip.calibration is not None:
         yield await _of_the_counter(chip, clock)
 
 
-async def _of_the_start(chip: Concentrator, settings: Settings) -> AsyncIterator[Check]:
-    """A start tells where it failed; the steps before that were passed."""
-    failure: Exception | None = None
-    part = ""
+async def _of_the_start(
+    chip: Concentrator, settings: Settings, firmware: Firmware | None
+) -> AsyncIterator[Check]:
+    """A start tells where it failed; the steps before that were passed. Without firmware it ends early."""
+    failure: DriverError | None = None
     try:
-        firmware = await asyncio.to_thread(load_firmware, settings.firmware, settings.firmware_sha256)
-        await chip.start(firmware)
+        await (chip.try_wire() if firmware is None else chip.start(firmware))
     except DriverError as error:
         failure = error
-        cause = error.__cause__
-        part = cause.part if isinstance(cause, StartFailure) else "spi"
     seen = _Seen(settings, chip.clock_hz)
-    failed_at = _step(part, str(failure))
-    for step in STEPS:
-        if step == failed_at:
-            yield Check(NAMES[step], "fail", str(failure), FIXES[part])
+    for step in WIRE_STEPS if firmware is None else STEPS:
+        if failure is not None and step == _step(failure):
+            yield Check(NAMES[step], "fail", str(failure), FIXES[_part(failure)])
             return
-        yield _passed(step, seen(step), chip, settings)
+        if failure is None or _part(failure) != "bus":
+            yield _passed(step, seen(step), chip, settings)
+    if failure is not None:  # no step of the start: the bus went away under it
+        yield Check("bus", "fail", str(failure), FIXES["bus"])
 
 
-def _step(part: str, failure: str) -> str:
-    """The step that a failing part belongs to; the calibration image is a microcontroller's too."""
-    if part == "firmware" and failure.startswith("calibration"):
+def _part(failure: DriverError) -> str:
+    """Of the board, as :class:`StartFailure` calls it; ``bus`` where the device itself went."""
+    cause = failure.__cause__
+    return cause.part if isinstance(cause, StartFailure) else "bus"
+
+
+def _step(failure: DriverError) -> str:
+    """The step that the failing part belongs to; the calibration image is a microcontroller's too."""
+    part = _part(failure)
+    if part == "firmware" and str(failure).startswith("calibration"):
         return "calibration"
     return {"chip": "version", "agc": "firmware"}.get(part, part)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from drivers.errors import DriverConfigError
 from drivers.lora_sx1301.boards import Board, rak2245
-from drivers.lora_sx1301.firmware import SEMTECH_SHA256
+from drivers.lora_sx1301.firmware import NAMES, SEMTECH_SHA256
 from drivers.lora_sx1301.regions import Region, find_region
 
 
@@ -67,12 +68,12 @@ def parse_settings(values: Mapping[str, Any]) -> Settings:
         # A simulator's pins come through one socket.
         reset=address if address.startswith("unix:") and "reset" not in values else str(chosen["reset"]),
         board=rak2245(str(chosen["plan"]), str(chosen["gain_table"])),
-        firmware=Path(chosen["firmware"]),
-        firmware_sha256=dict(chosen["firmware_sha256"]),
+        firmware=Path(str(chosen["firmware"])),
+        firmware_sha256=_digests(chosen["firmware_sha256"]),
         region=None if region is None else find_region(str(region)),
-        duty=bool(chosen["duty_cycle"]),
+        duty=_flag(chosen, "duty_cycle"),
         antenna_gain_db=_number(chosen, "antenna_gain_dbi", -20, 20),
-        public=bool(chosen["public_network"]),
+        public=_flag(chosen, "public_network"),
         clock_hz=int(_number(chosen, "spi_hz", 100_000, 8_000_000)),
         watchdog_s=_number(chosen, "watchdog_s", 0.1, 3600),
         silence_s=_number(chosen, "silence_s", 1, 86_400),
@@ -84,3 +85,21 @@ def _number(values: Mapping[str, Any], key: str, low: float, high: float) -> flo
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
         raise DriverConfigError(f"{key} is {value!r}", fix=f"use a number from {low} to {high}")
     return float(value)
+
+
+def _flag(values: Mapping[str, Any], key: str) -> bool:
+    value = values[key]
+    if not isinstance(value, bool):
+        raise DriverConfigError(f"{key} is {value!r}", fix="use true or false")
+    return value
+
+
+def _digests(value: object) -> Mapping[str, str]:
+    """One for each image."""
+    given = dict(value) if isinstance(value, Mapping) else {}
+    fine = all(re.fullmatch("[0-9a-f]{64}", str(digest)) for digest in given.values())
+    if not fine or set(given) != set(NAMES):
+        raise DriverConfigError(
+            f"firmware_sha256 is {value!r}", fix=f"give 64 hex digits for each of {', '.join(NAMES)}"
+        )
+    return {name: str(digest) for name, digest in given.items()}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from drivers.lora_sx1301.start import VERSION
 
 AGC_DEAD = {0x00, 0x10, 0xFF}  # held in reset, waiting for its table, nothing on the bus
+SILENT = {0x00, 0xFF}  # a data line that nobody drives
 COUNTER_TOLERANCE = 0.05
 COUNTER_SLACK_US = 20_000
 LEARNED_AFTER = 20  # frames before silence means anything
@@ -33,6 +34,8 @@ class Vitals:
 
 def judge(before: Vitals | None, now: Vitals) -> str | None:
     """What is wrong, in words that name it; None when nothing is."""
+    if now.version in SILENT and now.agc_status == now.version:
+        return f"no concentrator answers: every byte read is 0x{now.version:02x}"
     if now.version != VERSION:
         return f"chip version reads {now.version}, expected {VERSION}: SPI line or chip lost"
     if now.agc_status in AGC_DEAD:

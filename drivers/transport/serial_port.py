@@ -13,11 +13,14 @@ import os
 import re
 import stat
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import serial
 
 from drivers.errors import DriverConfigError, DriverLost
+from drivers.transport.holders import holders
+from drivers.transport.opening import open_on_thread
 
 READ_BYTES = 4096
 WRITE_TIMEOUT_S = 10.0
@@ -49,36 +52,10 @@ def interface_of(path: str) -> int | None:
     return int(match[1], 16) if match else None
 
 
-def holders(path: str) -> list[tuple[int, str]]:
-    """(process id, name) of who else has the device open, as far as this user may see."""
-    device = os.path.realpath(path)
-    found = []
-    for entry in glob.glob("/proc/[0-9]*"):
-        pid = int(os.path.basename(entry))
-        if pid != os.getpid() and _has_open(entry, device):
-            found.append((pid, _name_of(entry)))
-    return found
-
-
-def _has_open(process: str, device: str) -> bool:
-    try:
-        return any(os.path.realpath(f"{process}/fd/{link}") == device for link in os.listdir(f"{process}/fd"))
-    except OSError:
-        return False  # gone, or another user's
-
-
-def _name_of(process: str) -> str:
-    try:
-        with open(f"{process}/comm", encoding="utf-8", errors="replace") as comm:
-            return comm.read().strip()
-    except OSError:
-        return "?"
-
-
 async def open_serial(path: str, baud: int = 115_200) -> SerialPort:
     """Open and lock. Raises :class:`DriverConfigError` (a person must act) or :class:`DriverLost`."""
     try:
-        device = await asyncio.to_thread(serial.Serial, path, baud, timeout=0, exclusive=True)
+        device = await open_on_thread(partial(serial.Serial, path, baud, timeout=0, exclusive=True))
     except serial.SerialException as error:
         raise _cannot_open(path, error) from error
     except OSError as error:
@@ -95,7 +72,7 @@ def _cannot_open(path: str, error: serial.SerialException) -> DriverConfigError 
     if number in (errno.ENOTTY, errno.EINVAL) or (os.path.exists(path) and not _is_device(path)):
         return DriverConfigError(f"{path} is no serial port", fix=f"name the modem's AT port; {SIMULATE}")
     if "lock" in str(error):
-        others = ", ".join(f"{name} ({pid})" for pid, name in holders(path)) or "another process"
+        others = ", ".join(map(str, holders(path))) or "another process"
         return DriverLost(
             f"{path} is held by {others}; stop it, or take the port from ModemManager by ID_MM_PORT_IGNORE"
         )

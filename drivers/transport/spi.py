@@ -1,7 +1,8 @@
 """SPI by address: ``spidev:0.0`` is a bus and chip select here, ``unix:PATH`` a simulator's socket.
 
 All calls block; who owns the bus gives it a thread of its own. ``OSError`` from :meth:`Spi.transfer` means
-that the device is gone.
+that the device is gone. Linux lets any number of programs open one spidev, and a chip driven by two answers
+to neither; so the device is locked, and whoever else has it open is named.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import struct
 from typing import Any, Protocol
 
 from drivers.errors import DriverConfigError, DriverLost
+from drivers.transport.holders import DeviceLock
 
 UNIX_TIMEOUT_S = 5.0
+DEVICES = "/dev/spidev"  # before BUS.CHIP
 SIMULATE = "to try without the board: python -m simulators.concentrator --socket PATH, and address unix:PATH"
 
 
@@ -53,10 +56,9 @@ def _open_spidev(place: str, clock_hz: int) -> Spi:
             "the Python package spidev is not installed",
             fix=f"on a Raspberry Pi: pip install 'offgrid-gateway[pi]'; {SIMULATE}",
         ) from error
-    device = spidev.SpiDev()
-    path = f"/dev/spidev{place}"
+    path = f"{DEVICES}{place}"
     try:
-        device.open(int(bus), int(chip))
+        return SpidevSpi(spidev.SpiDev(), (int(bus), int(chip)), DeviceLock(path), clock_hz)
     except FileNotFoundError as error:
         raise DriverConfigError(
             f"{path} does not exist",
@@ -68,17 +70,22 @@ def _open_spidev(place: str, clock_hz: int) -> Spi:
         ) from error
     except OSError as error:
         raise DriverLost(f"{path} cannot be opened: {error}") from error
-    return SpidevSpi(device, clock_hz)
 
 
 class SpidevSpi:
     """Linux spidev; ``xfer2`` keeps chip select low and releases the interpreter while it waits."""
 
-    def __init__(self, device: Any, clock_hz: int) -> None:
-        self._device = device
-        device.mode = 0
-        device.bits_per_word = 8
-        device.max_speed_hz = clock_hz
+    def __init__(self, device: Any, place: tuple[int, int], lock: DeviceLock, clock_hz: int) -> None:
+        """``device`` is a ``spidev.SpiDev``, opened here; on failure the lock is given back."""
+        self._device, self._lock = device, lock
+        try:
+            device.open(*place)
+            device.mode = 0
+            device.bits_per_word = 8
+            device.max_speed_hz = clock_hz
+        except BaseException:
+            self.close()
+            raise
 
     def transfer(self, mosi: bytes) -> bytes:
         return bytes(self._device.xfer2(mosi))
@@ -88,6 +95,7 @@ class SpidevSpi:
 
     def close(self) -> None:
         self._device.close()
+        self._lock.close()
 
 
 class UnixPins:

@@ -108,7 +108,7 @@ def test_a_board_that_is_well_passes_every_step(rig: Rig, run: Any) -> None:
         ("calibration", 0x80, "calibration", "fail", "calibration status 0x80"),
         ("calibration", 0xF7, "calibration", "warn", "receive image of radio A not calibrated"),
         ("agc_stuck", "never", "microcontrollers", "fail", "gain control status 0x00"),
-        ("spi_gone", True, "burst", "fail", "SPI device vanished"),
+        ("spi_gone", True, "SPI", "fail", "SPI device vanished"),
         ("no_pps", True, "PPS", "warn", "latched no pulse"),
     ],
 )
@@ -145,6 +145,11 @@ def test_missing_firmware_is_named_with_the_command_and_the_pins_are_tested_all_
     assert "FAIL  firmware" in result.stdout
     assert "offgrid-gateway firmware import" in result.stdout
     assert "ok    reset" in result.stdout
+    assert "ok    burst" in result.stdout
+    assert "PLL" not in result.stdout
+    rig.set_fault("missing_chip", True)
+    seen = checks(run("--json"))
+    assert [seen[name]["verdict"] for name in ("firmware", "SPI", "version")] == ["fail", "pass", "fail"]
 
 
 def test_nothing_is_sent_without_a_yes_or_without_a_region(rig: Rig, run: Any) -> None:

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from device_holder import other_program
 
 from drivers.errors import DriverConfigError, DriverLost
 from drivers.transport import gpio
+from drivers.transport import spi as spi_transport
+from drivers.transport.holders import DeviceLock
 from drivers.transport.spi import UnixSpi, open_spi
 
 
@@ -200,13 +203,18 @@ class FakeSpiDev:
         self.closed += 1
 
 
-def with_spidev(monkeypatch: pytest.MonkeyPatch, device: FakeSpiDev) -> None:
+def with_spidev(monkeypatch: pytest.MonkeyPatch, folder: Path, device: FakeSpiDev) -> None:
     monkeypatch.setitem(sys.modules, "spidev", types.SimpleNamespace(SpiDev=lambda: device))
+    monkeypatch.setattr(spi_transport, "DEVICES", f"{folder}/spidev")
+    for place in ("0.0", "1.2"):
+        (folder / f"spidev{place}").touch()
 
 
-def test_spidev_is_opened_in_mode_0_at_the_clock_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spidev_is_opened_in_mode_0_at_the_clock_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     device = FakeSpiDev()
-    with_spidev(monkeypatch, device)
+    with_spidev(monkeypatch, tmp_path, device)
     spi = open_spi("spidev:1.2", 2_000_000)
     assert (device.opened, device.mode, device.bits_per_word, device.max_speed_hz) == (
         (1, 2),
@@ -230,11 +238,27 @@ def test_spidev_is_opened_in_mode_0_at_the_clock_asked_for(monkeypatch: pytest.M
     ],
 )
 def test_spidev_that_cannot_be_opened_says_what_to_do(
-    monkeypatch: pytest.MonkeyPatch, refuse: OSError, kind: type[Exception], words: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, refuse: OSError, kind: type[Exception], words: str
 ) -> None:
-    with_spidev(monkeypatch, FakeSpiDev(refuse))
+    with_spidev(monkeypatch, tmp_path, FakeSpiDev(refuse))
     with pytest.raises(kind, match=words):
         open_spi("spidev:0.0", 2_000_000)
+    DeviceLock(f"{tmp_path}/spidev0.0").close()  # it was given back
+
+
+def test_a_spidev_that_another_program_has_open_is_not_driven_by_two(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    device = FakeSpiDev()
+    with_spidev(monkeypatch, tmp_path, device)
+    with (
+        other_program(tmp_path / "spidev0.0") as pid,
+        pytest.raises(DriverLost, match=rf"held by python\S* \(process {pid}\); free it: sudo"),
+    ):
+        open_spi("spidev:0.0", 2_000_000)
+    assert device.opened == (-1, -1)
+    open_spi("spidev:0.0", 2_000_000).close()
+    assert (device.opened, device.closed) == ((0, 0), 1)
 
 
 def test_a_simulator_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ from drivers.gsm_at.settings import GsmSettings
 from drivers.gsm_at.spool import MAX_RECORD, PARTS, FileSpool
 from drivers.gsm_at.userdata import Coding
 from drivers.gsm_at.verdict import Verdict, judge
-from drivers.transport.serial_port import holders, interface_of, matching_ports
+from drivers.transport.holders import holders
+from drivers.transport.serial_port import interface_of, matching_ports
 
 NOON = 20_000 * DAY_S + DAY_S / 2
 
