@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from gateway.clock import Clock
 from gateway.config import Config
@@ -13,6 +14,9 @@ from gateway.services.monitor import Monitor
 from gateway.services.reception import Reception
 from gateway.services.supervision import Service
 
+Routes = Mapping[tuple[str, str], Callable[[Any], Awaitable[Any]]]
+"""Of `gateway.services.http`, which is imported when it is first served."""
+
 READY_WITHIN_S = 2.0
 """A server that does not listen by then does not keep the rest from being ready; health says it."""
 
@@ -20,8 +24,16 @@ READY_WITHIN_S = 2.0
 class Pages:
     """``http`` for phones and people, where it is enabled; ``metrics`` for Prometheus."""
 
-    def __init__(self, config: Config, monitor: Monitor, metrics: Metrics, reception: Reception) -> None:
+    def __init__(
+        self,
+        config: Config,
+        monitor: Monitor,
+        metrics: Metrics,
+        reception: Reception,
+        site: Callable[[], Routes],
+    ) -> None:
         self._config = config
+        self._site = site
         self._monitor = monitor
         self._metrics = metrics
         self._reception = reception
@@ -54,7 +66,7 @@ class Pages:
                 name="http",
                 host=http.host,
                 port=http.port,
-                routes={**uploads(self._reception), **pages(self._monitor.read)},
+                routes={**uploads(self._reception), **pages(self._monitor.read), **self._site()},
                 probes=PROBES,
                 counted=self._metrics.requested,
                 opened=lambda host, port: self._listening["http"].set(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,24 +14,28 @@ from gateway.app.commands import daemon_acts, daemon_commands, log_commands
 from gateway.app.lifetime import Live, until_told
 from gateway.app.link import Link
 from gateway.app.own_log import require_own_log
-from gateway.app.pages import Pages
+from gateway.app.pages import Pages, Routes
 from gateway.app.place import Place
+from gateway.app.radio_test import radio_test
 from gateway.app.radios import Radios
+from gateway.app.witnesses import Witnesses
 from gateway.audit import AuditLog
 from gateway.config import Config
 from gateway.core.admission import Admission
 from gateway.core.last_way import LastWay
 from gateway.core.owed import Owed
 from gateway.core.timekeeper import Timekeeper
-from gateway.core.vitals import Part
+from gateway.core.vitals import Part, Vitals
 from gateway.keys import Identity, load_identity
+from gateway.keys.tokens import TokenFile
 from gateway.services import control, retention
-from gateway.services.acts import Acts, Perform
+from gateway.services.acts import Acts
 from gateway.services.airtime import AirtimeBook, boot_id
 from gateway.services.announcing import Announcing
 from gateway.services.last_way_home import LastWayHome
 from gateway.services.metrics import Metrics
 from gateway.services.monitor import Monitor, Sources
+from gateway.services.panel import Panel
 from gateway.services.reception import Reception, Signer
 from gateway.services.recorder import Recorder
 from gateway.services.supervision import Service, Supervisor
@@ -53,8 +57,10 @@ async def run(path: Path, config: Config) -> None:
         announcing = Announcing(
             reception, ground.timekeeper.now, ground.clock, lambda: link.vitals().connected
         )
+        panel = ground.panel(lambda: monitor.read())
+        witnesses = Witnesses(ground.metrics, panel)
         radios = Radios(
-            config, reception, ground.metrics, ground.clock, sign, place, book, store, owed, announcing
+            config, reception, witnesses, ground.clock, sign, place, book, store, owed, announcing
         )
 
         def synced(seconds: float) -> None:
@@ -65,9 +71,10 @@ async def run(path: Path, config: Config) -> None:
         last_way_home = ground.last_way_home(store, radios, link)
         monitor = ground.monitor(store, supervisor, radios, link, place)
         link.told_by(monitor)
-        pages = Pages(config, monitor, ground.metrics, reception)
         commands = {**daemon_commands(monitor), **log_commands(config, ground.identity, store)}
-        acts = ground.acts(daemon_acts(supervisor, ground.live.reload))
+        acts = ground.acts(supervisor)
+        site = partial(ground.site, panel, acts)
+        pages = Pages(config, monitor, ground.metrics, reception, site)
         services: Mapping[str, Service] = {
             **radios.services(),
             **place.services(),
@@ -75,6 +82,7 @@ async def run(path: Path, config: Config) -> None:
             **last_way_home,
             "control": partial(control.serve, config.control_socket, commands, acts),
             "recorder": recorder.run,
+            "panel": panel.run,
             "link": link.run,
             "retention": ground.retention(store),
             "monitor": partial(monitor.watch, link.health_changed),
@@ -168,9 +176,24 @@ class Ground:
         )
         return {"last_way_home": way.run}
 
-    def acts(self, acts: Mapping[str, Perform]) -> Acts:
+    def acts(self, supervisor: Supervisor) -> Acts:
+        acts = {
+            **daemon_acts(supervisor, self.live.reload),
+            "test": radio_test(self.config, supervisor, self.clock),
+        }
         log = AuditLog(self.config.storage.audit_path)
         return Acts(log, acts, self.timekeeper.now, self.clock.monotonic)
+
+    def panel(self, vitals: Callable[[], Awaitable[Vitals]]) -> Panel:
+        return Panel(self.config.storage.day_path, vitals, self.timekeeper.now, self.clock)
+
+    def site(self, panel: Panel, acts: Acts) -> Routes:
+        """The page's routes; imported when HTTP is first served."""
+        from gateway.services.http.site import site
+
+        tokens = TokenFile(self.config.storage.tokens_path)
+        now = self.timekeeper.now
+        return site(panel.document, acts, tokens.tokens, lambda: now().unix_ms, self.clock.monotonic)
 
     def retention(self, store: Store) -> Service:
         return partial(

@@ -21,6 +21,7 @@ from drivers.base import (
 from drivers.errors import DriverConfigError, DriverLost, TransmitRefused
 from drivers.registry import load_driver
 from gateway.app.place import Place
+from gateway.app.witnesses import Witnesses
 from gateway.config import Config, RadioSetup, radio_setups
 from gateway.core.lora.link import LoraLink
 from gateway.core.lora.promises import PromiseBook
@@ -35,7 +36,6 @@ from gateway.services.airtime import AirtimeBook
 from gateway.services.announcing import Announcing
 from gateway.services.contacts import Contacts
 from gateway.services.lora_intake import LoraIntake, Notice
-from gateway.services.metrics import Metrics
 from gateway.services.observed import ObservedTransceiver, observed
 from gateway.services.reception import Reception
 from gateway.services.sms_intake import Desk, SmsIntake
@@ -65,7 +65,7 @@ class Radios:
         self,
         config: Config,
         reception: Reception,
-        metrics: Metrics,
+        witnesses: Witnesses,
         clock: SystemClock,
         sign: Callable[[bytes], bytes],
         place: Place,
@@ -76,7 +76,7 @@ class Radios:
     ) -> None:
         self._config = config
         self._reception = reception
-        self._metrics = metrics
+        self._witnesses = witnesses
         self._clock = clock
         self._place = place
         self._book = book
@@ -127,7 +127,7 @@ class Radios:
         if not isinstance(driver, Transmitter):
             raise TransmitRefused("no_route", "no modem is open")
         receipt = await driver.transmit(request)
-        self._metrics.sent("gsm", receipt.airtime_us)
+        self._witnesses.sent("gsm", receipt.airtime_us)
         return receipt
 
     def _service(self, setup: RadioSetup) -> Service:
@@ -154,8 +154,8 @@ class Radios:
         return load_driver(setup.driver)(setup.name, setup.settings, clock=self._clock)
 
     async def _listen(self, name: str, driver: Receiver) -> None:
-        metrics, link = self._metrics, self._links.get(name)
-        radio = observed(driver, metrics.heard, lambda receipt: metrics.sent(name, receipt.airtime_us))
+        told, link = self._witnesses, self._links.get(name)
+        radio = observed(driver, told.heard, lambda receipt: told.sent(name, receipt.airtime_us))
         if name in self._texts:
             if not isinstance(radio, ObservedTransceiver):
                 raise DriverConfigError(f"{name}: a modem's driver that cannot send", fix="name one that can")
@@ -179,7 +179,7 @@ class Radios:
         gsm = self._config.gsm
         desk = Desk(radio=name, gateway_id=self._config.gateway.id, linger_s=SLOW_LINGER_S)
         courtesy = Courtesy(ANSWERS_PER_HOUR if gsm is None else gsm.answers_per_hour)
-        noted = self._metrics.answered
+        noted = self._witnesses.answered
         return SmsIntake(desk, self._reception, self._store.head, courtesy, self._clock, noted)
 
     def _beacon(self) -> Notice | None:

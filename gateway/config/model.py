@@ -98,7 +98,8 @@ class Lora(Section):
     def _region_lies_in_the_band(cls, region: str | None, info: ValidationInfo) -> str | None:
         frequency = info.data.get("frequency")
         if region is not None and frequency is not None and not region.endswith(str(frequency)):
-            raise ValueError(f"frequency is {frequency}; allowed: the region of that band")
+            mine = " or ".join(name for name in sorted(REGIONS) if name.endswith(str(frequency)))
+            raise ValueError(f"allowed with frequency {frequency}: {mine}; else change lora.frequency")
         return region
 
     @field_validator("beacon_seconds")
@@ -141,6 +142,11 @@ class Storage(Section):
     def audit_path(self) -> Path:
         """Where every act on the running gateway is written down."""
         return self.path.parent / "audit.jsonl"
+
+    @property
+    def day_path(self) -> Path:
+        """Where the last day's figures are kept over a restart, for the page."""
+        return self.path.parent / "day.json"
 
     @property
     def tokens_path(self) -> Path:

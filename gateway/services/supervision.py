@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -45,6 +46,7 @@ class Supervised:
     since: float = 0.0  # monotonic seconds of the last change of state
     delay: RestartDelay = field(default_factory=RestartDelay)
     again: asyncio.Event = field(default_factory=asyncio.Event)
+    free: asyncio.Lock = field(default_factory=asyncio.Lock)  # held while it runs, or is borrowed
 
 
 class Supervisor:
@@ -70,6 +72,15 @@ class Supervisor:
         """End the service if it runs, and run it (again) at once: a person acted. Raises KeyError."""
         self._services[name].again.set()
 
+    @asynccontextmanager
+    async def borrowed(self, name: str, reason: str) -> AsyncIterator[None]:
+        """While inside, the service does not run, and what it held is free. Raises KeyError."""
+        service = self._services[name]
+        service.again.set()
+        async with service.free:
+            self._enter(service, State.WAITING, reason)
+            yield
+
     async def run(self) -> None:
         """Run all services until cancelled. Raises FatalError when one of them says the daemon must stop."""
         try:
@@ -82,9 +93,10 @@ class Supervisor:
     async def _keep_running(self, service: Supervised) -> None:
         try:
             while True:
-                started = self._clock.monotonic()
-                self._enter(service, State.RUNNING, "")
-                error = await _failure_of(service)
+                async with service.free:
+                    started = self._clock.monotonic()
+                    self._enter(service, State.RUNNING, "")
+                    error = await _failure_of(service)
                 if error is None:
                     log.info("service restarts on request", extra={"service": service.name})
                 else:
