@@ -53,7 +53,7 @@ class Neighbours:
     def __len__(self) -> int:
         return len(self._links)
 
-    def __contains__(self, handle: int) -> bool:
+    def __contains__(self, handle: object) -> bool:
         return handle in self._links
 
     async def links(self) -> AsyncIterator[Neighbour]:

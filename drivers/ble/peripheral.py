@@ -1,28 +1,27 @@
 """The gateway as a Bluetooth peripheral on bumble: advertises, takes writes, notifies, and says who is there.
 
-Everything bumble is here and in :mod:`drivers.ble.outgoing`; above stands :class:`Station`, two methods and
-three calls.
+Above it stands :class:`Station`, which knows no bumble; beside it :mod:`drivers.ble.gatt`, what can be read
+and written, :mod:`drivers.ble.advertising`, what is shown, and :mod:`drivers.ble.outgoing`, who sends next.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
-import struct
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 from bumble import att, hci
-from bumble.core import UUID, BaseBumbleError
+from bumble.core import BaseBumbleError
 from bumble.device import AdvertisingType, Connection, Device, DeviceConfiguration
-from bumble.gatt import Characteristic, CharacteristicValue, Service
+from bumble.gatt import Characteristic
 from bumble.host import Host
 from bumble.keys import KeyStore
 from bumble.pairing import PairingConfig, PairingDelegate
 from bumble.transport.common import Transport, TransportLostError
 
+from drivers.ble import advertising, gatt
 from drivers.ble.central import Central, Dialled
 from drivers.ble.neighbour import Way
 from drivers.ble.outgoing import FairQueue
@@ -31,20 +30,8 @@ from drivers.errors import DriverLost
 
 log = logging.getLogger(__name__)
 
-SERVICE, WRITE, NOTIFY = 0xFFF0, 0xFFF1, 0xFFF2
-LINK_WRITE, LINK_NOTIFY = 0xFFF8, 0xFFF9
-INFO: Mapping[str, int] = {
-    "beacon": 0xFFF3,
-    "id": 0xFFF4,
-    "key": 0xFFF5,
-    "checkpoint": 0xFFF6,
-    "time": 0xFFF7,
-}
-BASE_UUID_TAIL = bytes.fromhex("fb349b5f80000080 00100000")  # of the Bluetooth base UUID, last byte first
-ADVERTISING_INTERVAL_MS = 100.0
 COMMAND_TIMEOUT_S = 3.0
 START_TIMEOUT_S = 10.0
-MAX_HINT = 20  # of an advertisement's 31: flags 3, service list 4, header and UUID 4
 USER_TERMINATED = hci.HCI_REMOTE_USER_TERMINATED_CONNECTION_ERROR
 
 
@@ -88,13 +75,9 @@ class Peripheral:
         self._stopped = False
         self._queue: FairQueue | None = None
         self._subscribed: set[int] = set()
-        self._notify = Characteristic[bytes](
-            UUID.from_16_bits(NOTIFY), Characteristic.Properties.NOTIFY, Characteristic.Permissions(0)
-        )
+        self._closing: set[asyncio.Task[None]] = set()
+        self._notify, self._notify_link = gatt.notifying(gatt.NOTIFY), gatt.notifying(gatt.LINK_NOTIFY)
         self._notify.on(Characteristic.EVENT_SUBSCRIPTION, self._on_subscription)
-        self._notify_link = Characteristic[bytes](
-            UUID.from_16_bits(LINK_NOTIFY), Characteristic.Properties.NOTIFY, Characteristic.Permissions(0)
-        )
         self._device = self._make_device(name, read)
         self._name = name
         self.central = Central(
@@ -127,16 +110,18 @@ class Peripheral:
 
     async def stop(self) -> None:
         """Leave the controller silent if it still answers; closing twice is harmless."""
+        self._stopped = True  # who waits for the lock gives up at once
         try:
             if self._transport.source.terminated.done():
                 raise TransportLostError("the way to it is gone")
-            async with self._commands():
-                self._stopped = True
+            async with self._lock, asyncio.timeout(COMMAND_TIMEOUT_S):
                 await self._device.host.send_sync_command(hci.HCI_Reset_Command())
                 await self._device.power_off()
         except (TimeoutError, BaseBumbleError, OSError) as error:
             log.debug("the controller did not take leave", extra={"seen": str(error)})
             self._device.host.emit("flush")  # what bumble waits for will not come
+        if self._closing:
+            await asyncio.wait(self._closing)
         await self._transport.close()
 
     async def advertise(self, hint: bytes) -> bool:
@@ -146,10 +131,10 @@ class Peripheral:
                 await self._device.start_advertising(
                     advertising_type=AdvertisingType.UNDIRECTED_CONNECTABLE_SCANNABLE,
                     own_address_type=self._own_address_type(),
-                    advertising_data=advertisement(hint),
-                    scan_response_data=scan_response(self._name),
-                    advertising_interval_min=ADVERTISING_INTERVAL_MS,
-                    advertising_interval_max=ADVERTISING_INTERVAL_MS * 1.5,
+                    advertising_data=advertising.advertisement(hint),
+                    scan_response_data=advertising.scan_response(self._name),
+                    advertising_interval_min=advertising.INTERVAL_MS,
+                    advertising_interval_max=advertising.INTERVAL_MS * 1.5,
                 )
         except hci.HCI_Error as error:
             log.info("the controller takes no more phones for now", extra={"seen": str(error)})
@@ -167,7 +152,10 @@ class Peripheral:
         except hci.HCI_Error:
             return  # it refused, so it lives
         except (TimeoutError, BaseBumbleError, OSError) as error:
-            raise DriverLost(f"the controller does not answer: {str(error) or 'no word in 3 s'}") from error
+            seen = str(error) or "no word in 3 s"
+            raise DriverLost(
+                f"the controller does not answer: {seen}; if it goes on, plug it anew"
+            ) from error
 
     @contextlib.asynccontextmanager
     async def _commands(self) -> AsyncIterator[None]:
@@ -178,8 +166,13 @@ class Peripheral:
             async with asyncio.timeout(COMMAND_TIMEOUT_S):
                 yield
 
-    async def disconnect(self, handle: int) -> None:
+    def disconnect_soon(self, handle: int) -> None:
         """Ask the controller to; :meth:`Station.disconnected` follows."""
+        closing = asyncio.create_task(self._disconnect(handle), name="ble-disconnect")
+        self._closing.add(closing)  # at most one a link and reason
+        closing.add_done_callback(self._closing.discard)
+
+    async def _disconnect(self, handle: int) -> None:
         command = hci.HCI_Disconnect_Command(connection_handle=handle, reason=USER_TERMINATED)
         try:
             async with self._commands():
@@ -213,17 +206,13 @@ class Peripheral:
         """How many of them the phone's controller has acknowledged."""
         return self._queue.lane(handle).completed if self._queue is not None else 0
 
-    def way(self, handle: int, close: Callable[[], None]) -> Way:
+    def way(self, handle: int, hang_up: Callable[[int], None]) -> Way:
         """To a gateway that dialled us and has subscribed FFF9."""
 
         def write(value: bytes) -> None:
             self._send(handle, self._notify_link, value)
 
-        return Way(write, lambda: self.has_room(handle), lambda: self.mtu(handle), close)
-
-    def disconnect_soon(self, handle: int) -> None:
-        """From where nobody can wait."""
-        self._closing = asyncio.create_task(self.disconnect(handle), name="ble-disconnect")
+        return Way(write, lambda: self.has_room(handle), lambda: self.mtu(handle), lambda: hang_up(handle))
 
     def _own_address_type(self) -> hci.OwnAddressType:
         if self._device.public_address not in (hci.Address.ANY, hci.Address.NIL):
@@ -231,7 +220,7 @@ class Peripheral:
         return hci.OwnAddressType.RANDOM
 
     def _make_device(self, name: str, read: Callable[[str], bytes]) -> Device:
-        config = DeviceConfiguration(name=name, address=static_address(name))
+        config = DeviceConfiguration(name=name, address=advertising.static_address(name))
         host = Host(self._transport.source, self._transport.sink)
         device = Device(config=config, host=host)
         # Encrypted if the phone wants it, anew each time. bumble keeps keys even without bonding, and so
@@ -240,42 +229,17 @@ class Peripheral:
         device.pairing_config_factory = lambda _connection: PairingConfig(
             sc=True, mitm=False, bonding=False, delegate=PairingDelegate()
         )
-        device.add_service(self._make_service(read))
+        device.add_service(
+            gatt.service(self._on_write, self._notify, read, self._on_link_write, self._notify_link)
+        )
         find = device.gatt_server.on_att_find_by_type_value_request
         device.gatt_server.on_att_find_by_type_value_request = lambda bearer, request: find(
-            bearer, shortened(request)
+            bearer, gatt.shortened(request)
         )
         device.on(Device.EVENT_CONNECTION, self._on_connection)
         # bumble has no ear for this event (Vol 4 Part E 7.7.16), but looks its ears up by such a name.
         host.on_hci_hardware_error_event = self._on_hardware_error  # type: ignore[attr-defined] # bumble has no hook
         return device
-
-    def _make_service(self, read: Callable[[str], bytes]) -> Service:
-        write = Characteristic[bytes](
-            UUID.from_16_bits(WRITE),
-            Characteristic.Properties.WRITE | Characteristic.Properties.WRITE_WITHOUT_RESPONSE,
-            Characteristic.WRITEABLE,
-            CharacteristicValue(write=self._on_write),
-        )
-        link_write = Characteristic[bytes](
-            UUID.from_16_bits(LINK_WRITE),
-            Characteristic.Properties.WRITE | Characteristic.Properties.WRITE_WITHOUT_RESPONSE,
-            Characteristic.WRITEABLE,
-            CharacteristicValue(write=self._on_link_write),
-        )
-        facts = [
-            Characteristic[bytes](
-                UUID.from_16_bits(number),
-                Characteristic.Properties.READ,
-                Characteristic.READABLE,
-                CharacteristicValue(read=lambda _connection, fact=fact: read(fact)),
-            )
-            for fact, number in INFO.items()
-        ]
-        # 16-bit: the 128-bit form is not found by a central that looks FFF0 up by its short name.
-        return Service(
-            UUID.from_16_bits(SERVICE), [write, self._notify, *facts, link_write, self._notify_link]
-        )
 
     # What bumble calls
 
@@ -298,17 +262,18 @@ class Peripheral:
         self._station.room(connection.handle)
 
     def _on_write(self, connection: Connection, value: bytes) -> None:
-        # Synchronous, since bumble runs each write in a task of its own: with an await the order would break.
         self._station.written(connection.handle, bytes(value))
 
     def _on_link_write(self, connection: Connection, value: bytes) -> None:
         self._station.link_written(connection.handle, bytes(value))
 
     def _on_linked(self, handle: int, gateway_id: str, dialled: Dialled) -> None:
-        def close() -> None:
-            self.disconnect_soon(handle)
-
-        way = Way(dialled.write, lambda: self.has_room(handle), dialled.mtu, close)
+        way = Way(
+            dialled.write,
+            lambda: self.has_room(handle),
+            dialled.mtu,
+            lambda: self.disconnect_soon(handle),
+        )
         self._station.linked(handle, gateway_id, way)
 
     def _on_hardware_error(self, event: hci.HCI_Event) -> None:
@@ -317,36 +282,3 @@ class Peripheral:
     def _on_transport_gone(self, ended: asyncio.Future[None]) -> None:
         error = None if ended.cancelled() else ended.exception()
         self._station.lost(f"the way to the controller is gone{f': {error}' if error else ''}")
-
-
-def shortened(request: att.ATT_Find_By_Type_Value_Request) -> att.ATT_Find_By_Type_Value_Request:
-    """Some ask for FFF0 by its 128 bits, which is the same (Vol 3 Part B 2.5.1); bumble compares bytes."""
-    value = request.attribute_value
-    if len(value) == 16 and value[:12] == BASE_UUID_TAIL and value[14:] == b"\x00\x00":
-        value = value[12:14]
-    return att.ATT_Find_By_Type_Value_Request(
-        starting_handle=request.starting_handle,
-        ending_handle=request.ending_handle,
-        attribute_type=request.attribute_type,
-        attribute_value=value,
-    )
-
-
-def advertisement(hint: bytes) -> bytes:
-    """Flags (LE general, no BR/EDR), the service by its 16 bits, and the hint as its service data."""
-    service = struct.pack("<H", SERVICE)
-    data = b"\x02\x01\x06" + b"\x03\x03" + service
-    return data + bytes((3 + len(hint), 0x16)) + service + hint if hint else data
-
-
-def scan_response(name: str) -> bytes:
-    """The complete local name."""
-    text = name.encode("ascii")
-    return bytes((1 + len(text), 0x09)) + text
-
-
-def static_address(name: str) -> hci.Address:
-    """For a controller without an address of its own: the same after every start (Vol 6 Part B 1.3.2.1)."""
-    raw = bytearray(hashlib.sha256(name.encode()).digest()[:6])
-    raw[5] |= 0xC0
-    return hci.Address(bytes(raw), hci.Address.RANDOM_DEVICE_ADDRESS)

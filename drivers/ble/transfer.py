@@ -102,16 +102,16 @@ class Uploads:
         if partial is None:
             others = [one for one in self._live.values() if one.key == key]
             longest = max(others, key=lambda one: len(one.chunks), default=None)
-            partial = longest.copy() if longest is not None else Partial(key)
+            fits = longest is not None and self._make_room(len(longest.chunks))
+            partial = longest.copy() if longest is not None and fits else Partial(key)
             self.held_bytes += len(partial.chunks)
         self._live[inbox] = partial
         return partial
 
     def grow(self, partial: Partial, chunk: bytes) -> bool:
         """False when there is no room even without anything parked."""
-        while self.held_bytes + len(chunk) > self.limits.max_held_bytes:
-            if not self._evict():
-                return False
+        if not self._make_room(len(chunk)):
+            return False
         partial.chunks += chunk
         partial.sha.update(chunk)
         self.held_bytes += len(chunk)
@@ -148,6 +148,12 @@ class Uploads:
             if now - oldest.touched < self.limits.park_s:
                 return
             self._remove(oldest.key)
+
+    def _make_room(self, count: int) -> bool:
+        while self.held_bytes + count > self.limits.max_held_bytes:
+            if not self._evict():
+                return False
+        return True
 
     def _evict(self) -> bool:
         """Delivered messages first, then the oldest."""

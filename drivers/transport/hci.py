@@ -48,14 +48,16 @@ class Adapter:
 async def open_hci(address: str) -> Transport:
     """Open the controller. Raises :class:`DriverConfigError` (a person must act) or :class:`DriverLost`."""
     check_address(address)
+    resolved = address
     try:
-        transport = await asyncio.wait_for(open_transport(_resolved(address)), OPEN_TIMEOUT_S)
+        resolved = _resolved(address)
+        transport = await asyncio.wait_for(open_transport(resolved), OPEN_TIMEOUT_S)
     except DriverError:
         raise
     except TimeoutError as error:
         raise DriverLost(f"{address} did not open within {OPEN_TIMEOUT_S:.0f} s") from error
     except Exception as error:  # pyserial, libusb and bumble raise what they like: sorted by cause
-        raise explain(address, error, running_holders()) from error
+        raise explain(address, error, running_holders(), resolved) from error
     if address.startswith("hci-socket:"):
         _watch_reads(transport.source)
     return transport
@@ -88,16 +90,17 @@ def _resolved(address: str) -> str:
 
 
 def choose_adapter(place: str, known: Iterable[Adapter]) -> int:
-    """The number of the adapter with this address or in this USB port. Raises :class:`DriverConfigError`."""
+    """The number of the adapter with this address or in this USB port. Raises :class:`DriverLost`."""
     known = list(known)
     wanted = place.upper()
     for adapter in known:
         if wanted == adapter.address.upper() or (place == adapter.usb_port):
             return adapter.number
     seen = ", ".join(f"hci{a.number} {a.address} {a.usb_port}".strip() for a in known)
-    raise DriverConfigError(
-        f"no Bluetooth adapter {place}; seen: {seen or 'none'}",
-        fix="plug it in, or write the address or the USB port of one of those seen",
+    # Not a person's work yet: one that is being plugged in anew looks the same.
+    raise DriverLost(
+        f"no Bluetooth adapter {place}; seen: {seen or 'none'}; "
+        "plug it in, or write the address or the USB port of one of those seen"
     )
 
 
@@ -133,7 +136,10 @@ def usb_port_of(device: Path) -> str:
 
 
 def usb_moniker(port: str) -> str:
-    """``vendor:product#n`` of the device in a port: n counts the devices alike, in libusb's own order."""
+    """``vendor:product#n`` of the device in a port: n counts the devices alike, in libusb's own order.
+
+    Raises :class:`DriverLost` where nothing is plugged in.
+    """
     import usb1
     from bumble.transport.usb import load_libusb
 
@@ -147,14 +153,14 @@ def usb_moniker(port: str) -> str:
             path = ".".join(str(one) for one in device.getPortNumberList())
             if f"{device.getBusNumber()}-{path}" == port:
                 return f"{kind[0]:04x}:{kind[1]:04x}#{number}"
-    raise DriverConfigError(f"nothing is plugged into USB port {port}", fix="see lsusb -t for the ports")
+    raise DriverLost(f"nothing is plugged into USB port {port}; see lsusb -t for the ports")
 
 
-def explain(address: str, error: Exception, holders: Iterable[str]) -> DriverError:
-    """The error of an opening, sorted by what to do next."""
+def explain(address: str, error: Exception, holders: Iterable[str], resolved: str = "") -> DriverError:
+    """The error of an opening, sorted by what to do next; ``resolved``: the address with its number."""
     number = _errno_of(error)
     if number == errno.EBUSY:
-        return _held(address, list(holders))
+        return _held(address, list(holders), resolved or address)
     if number in (errno.EACCES, errno.EPERM):
         return DriverConfigError(f"no permission to open {address}", fix=_permission(address))
     if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO) and address.startswith("serial:"):
@@ -171,13 +177,14 @@ def explain(address: str, error: Exception, holders: Iterable[str]) -> DriverErr
     return DriverLost(f"{address} cannot be opened: {type(error).__name__}: {error}")
 
 
-def _held(address: str, holders: list[str]) -> DriverConfigError:
+def _held(address: str, holders: list[str], resolved: str) -> DriverConfigError:
     by = " and ".join(holders) or "another program"
     if address.startswith("serial:"):
         fix = "stop it; ModemManager leaves a port alone with the udev property ID_MM_DEVICE_IGNORE=1"
     else:
+        which = f"--index {resolved.rpartition(':')[2]} " if resolved.startswith("hci-socket:") else ""
         fix = (
-            "sudo systemctl disable --now bluetooth, then sudo hciconfig hciN down "
+            f"sudo systemctl disable --now bluetooth, then sudo btmgmt {which}power off "
             "(one program alone may use the adapter), or give the gateway a dongle of its own"
         )
     return DriverConfigError(f"{address} is in use (EBUSY), held by {by}", fix=fix)

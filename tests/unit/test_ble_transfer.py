@@ -237,6 +237,16 @@ def test_bytes_of_a_connection_still_open_are_copied_so_that_a_thief_spoils_noth
     assert owner.receive(data(1_000, message[1_000:]), 0.0).message == message
 
 
+def test_copies_count_as_held_and_without_room_for_one_the_second_connection_starts_at_zero() -> None:
+    uploads, message = Uploads(TransferLimits(max_held_bytes=2_500)), bytes_of(3_000)
+    owner, second, third = uploads.open(), uploads.open(), uploads.open()
+    owner.receive(start(message), 0.0)
+    owner.receive(data(0, message[:1_000]), 0.0)
+    assert second.receive(start(message), 0.0).replies == (wire.resume(1, 1_000),)
+    assert third.receive(start(message), 0.0).replies == (wire.resume(1, 0),)
+    assert uploads.held_bytes == 2_000
+
+
 def test_bytes_that_do_not_hash_to_their_id_are_dropped_and_the_next_try_starts_at_zero() -> None:
     uploads, message = Uploads(TransferLimits()), bytes_of(100)
     inbox = uploads.open()
