@@ -46,7 +46,7 @@ class Chip:
         self.unheard: deque[str] = deque(maxlen=HISTORY)
         self.held_in_reset = False
         self._clock, self._sha256, self._pps_phase_us = clock, sha256, pps_phase_us
-        self._counter_at_start = counter_at_start
+        self.counter_at_start = counter_at_start  # what it reads as its clock begins, after each reset too
         self._dice = random.Random(seed)
         self._due: list[tuple[int, int, Uplink]] = []  # heap of frames whose end is still to come
         self._serial = 0
@@ -267,7 +267,7 @@ class Chip:
 
     def _start_counter(self, _before: int, _value: int) -> None:
         if self._registers.clocked and self._counter_zero_us is None:
-            self._counter_zero_us = self._clock() - self._counter_at_start
+            self._counter_zero_us = self._clock() - self.counter_at_start
 
     # -- transmit
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ class ConcentratorServer:
         self._subscribers: list[socket.socket] = []
         self._resources = ExitStack()
         self._connections: set[socket.socket] = set()
-        self._threads: list[threading.Thread] = []
+        self._threads: set[threading.Thread] = set()
 
     def __enter__(self) -> ConcentratorServer:
         self._listen(self.path, self._serve_pins)
@@ -51,8 +52,13 @@ class ConcentratorServer:
         self._resources.close()
         for connection in list(self._connections):
             _shut(connection)
-        for thread in self._threads:
+        for thread in list(self._threads):
             thread.join()
+
+    @property
+    def connections(self) -> int:
+        """How many there are, on both sockets."""
+        return len(self._connections)
 
     def _listen(self, path: Path, serve: Callable[[socket.socket], None]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +72,7 @@ class ConcentratorServer:
 
     def _spawn(self, target: Callable[[], None], name: str) -> None:
         thread = threading.Thread(target=target, name=f"concentrator {name}", daemon=True)
-        self._threads.append(thread)
+        self._threads.add(thread)
         thread.start()
 
     def _accept(self, listener: socket.socket, serve: Callable[[socket.socket], None]) -> None:
@@ -76,7 +82,7 @@ class ConcentratorServer:
             except OSError:
                 return  # closed by __exit__
             self._connections.add(connection)
-            self._spawn(lambda connection=connection: self._serve(connection, serve), "connection")  # type: ignore[misc]
+            self._spawn(partial(self._serve, connection, serve), "connection")
 
     def _serve(self, connection: socket.socket, serve: Callable[[socket.socket], None]) -> None:
         try:
@@ -86,6 +92,7 @@ class ConcentratorServer:
         finally:
             self._connections.discard(connection)
             connection.close()
+            self._threads.discard(threading.current_thread())
 
     # -- pins
 

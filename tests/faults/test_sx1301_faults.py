@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -260,6 +260,58 @@ async def test_the_counters_line_goes_on_over_a_reset(rig: Rig) -> None:
         assert before.lora is not None
         assert after.lora is not None
         assert 0 < after.lora.counter_us - before.lora.counter_us < passed_us + 2_000_000
+
+
+async def test_a_pulse_read_while_the_chip_is_reset_does_not_bend_the_counters_line(tmp_path: Path) -> None:
+    """A fresh counter's value, placed by the old one's offset, once moved the line by up to half an hour."""
+    with Rig(tmp_path, rate=RATE, counter_at_start=3_000_000_000) as rig:
+        async with opened(rig) as radio:
+            began_us, began_s = await radio.latched_counter_us(), rig.clock.monotonic()
+            rig.chip.counter_at_start = 0
+            rig.set_fault("agc_stuck", "hard_reset")
+            while "last reset" not in radio.stats().note:
+                with suppress(DriverLost):
+                    await radio.latched_counter_us()
+                await rig.clock.sleep(0.02)
+            rig.hear(b"after")
+            frame = await anext(radio.frames())
+            passed_us = (rig.clock.monotonic() - began_s) * 1e6
+            assert frame.lora is not None
+            assert 0 < frame.lora.counter_us - began_us < passed_us + 2_000_000
+
+
+@pytest.mark.parametrize(
+    ("fault", "value", "words"),
+    [
+        ("missing_chip", True, "no concentrator answers: every byte read is 0xff"),
+        ("stuck_miso", 0x42, "chip version reads 66, expected 103"),
+        ("stuck_miso", 0x00, "no concentrator answers: every byte read is 0x00"),
+    ],
+)
+async def test_the_first_word_of_a_chip_that_vanished_is_that_it_vanished(
+    rig: Rig, caplog: pytest.LogCaptureFixture, fault: str, value: object, words: str
+) -> None:
+    async with opened(rig) as radio:
+        rig.set_fault(fault, value)
+        with pytest.raises(DriverLost, match=words):
+            await anext(radio.frames())
+    (first, *_) = [record.getMessage() for record in caplog.records if "reset" in record.getMessage()]
+    assert words in first
+
+
+async def test_opening_that_is_called_off_at_any_moment_leaves_the_board_free_and_out_of_reset(
+    rig: Rig,
+) -> None:
+    for moment_s in (0.0, 0.05, 0.15, 0.25, 0.5, 2.0):
+        opening = asyncio.create_task(Sx1301Driver("hill", rig.settings(), clock=rig.clock).__aenter__())
+        await rig.clock.sleep(moment_s)
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
+        assert opening.cancelled()
+        assert not rig.chip.held_in_reset
+        await until(rig, lambda: not rig.server.connections)
+    async with opened(rig) as radio:
+        assert await heard(rig, radio, b"here") == b"here"
 
 
 @pytest.mark.parametrize(
