@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import Any, Protocol
+from typing import Protocol
 
 from drivers.errors import DriverConfigError, DriverLost
 from drivers.transport.holders import DeviceLock
+from drivers.transport.spidev import SpiDevice
 
 UNIX_TIMEOUT_S = 5.0
 DEVICES = "/dev/spidev"  # before BUS.CHIP
@@ -49,16 +50,9 @@ def _open_spidev(place: str, clock_hz: int) -> Spi:
     bus, _, chip = place.partition(".")
     if not (bus.isdecimal() and chip.isdecimal()):
         raise DriverConfigError(f"SPI address 'spidev:{place}' is not BUS.CHIP", fix="use spidev:0.0")
-    try:
-        import spidev  # only where there is SPI: it builds against Linux headers
-    except ImportError as error:
-        raise DriverConfigError(
-            "the Python package spidev is not installed",
-            fix=f"on a Raspberry Pi: pip install 'offgrid-gateway[pi]'; {SIMULATE}",
-        ) from error
     path = f"{DEVICES}{place}"
     try:
-        return SpidevSpi(spidev.SpiDev(), (int(bus), int(chip)), DeviceLock(path), clock_hz)
+        return _locked(path, clock_hz)
     except FileNotFoundError as error:
         raise DriverConfigError(
             f"{path} does not exist",
@@ -72,26 +66,26 @@ def _open_spidev(place: str, clock_hz: int) -> Spi:
         raise DriverLost(f"{path} cannot be opened: {error}") from error
 
 
-class SpidevSpi:
-    """Linux spidev; ``xfer2`` keeps chip select low and releases the interpreter while it waits."""
+def _locked(path: str, clock_hz: int) -> Spi:
+    lock = DeviceLock(path)
+    try:
+        return SpidevSpi(SpiDevice(path, clock_hz), lock)
+    except BaseException:
+        lock.close()
+        raise
 
-    def __init__(self, device: Any, place: tuple[int, int], lock: DeviceLock, clock_hz: int) -> None:
-        """``device`` is a ``spidev.SpiDev``, opened here; on failure the lock is given back."""
+
+class SpidevSpi:
+    """Linux spidev, and the lock that keeps others off it."""
+
+    def __init__(self, device: SpiDevice, lock: DeviceLock) -> None:
         self._device, self._lock = device, lock
-        try:
-            device.open(*place)
-            device.mode = 0
-            device.bits_per_word = 8
-            device.max_speed_hz = clock_hz
-        except BaseException:
-            self.close()
-            raise
 
     def transfer(self, mosi: bytes) -> bytes:
-        return bytes(self._device.xfer2(mosi))
+        return self._device.transfer(mosi)
 
     def set_clock(self, clock_hz: int) -> None:
-        self._device.max_speed_hz = clock_hz
+        self._device.set_clock(clock_hz)
 
     def close(self) -> None:
         self._device.close()

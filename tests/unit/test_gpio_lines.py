@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import sys
+import ctypes
+import shutil
+import struct
+import subprocess
 import types
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ import pytest
 from device_holder import other_program
 
 from drivers.errors import DriverConfigError, DriverLost
-from drivers.transport import gpio
+from drivers.transport import gpio, spidev
 from drivers.transport import spi as spi_transport
 from drivers.transport.holders import DeviceLock
 from drivers.transport.spi import UnixSpi, open_spi
@@ -184,27 +187,28 @@ def test_gpiod_of_version_1_is_not_taken_for_version_2(monkeypatch: pytest.Monke
     assert gpio._import_gpiod() is None
 
 
-class FakeSpiDev:
-    """The spidev package's device."""
+class FakeKernel:
+    """What spidev's ioctls do: settings are kept, a transfer answers each byte's complement."""
 
     def __init__(self, refuse: OSError | None = None) -> None:
-        self.refuse, self.opened, self.closed = refuse, (-1, -1), 0
-        self.mode = self.bits_per_word = self.max_speed_hz = -1
+        self.refuse = refuse
+        self.set: dict[int, bytes] = {}
+        self.transfers: list[tuple[int, ...]] = []
 
-    def open(self, bus: int, chip: int) -> None:
+    def ioctl(self, descriptor: int, request: int, argument: bytes) -> object:
         if self.refuse is not None:
             raise self.refuse
-        self.opened = (bus, chip)
+        if request != spidev.SPI_IOC_MESSAGE_1:
+            self.set[request] = argument
+            return 0
+        out, back, size, *rest = struct.unpack("=QQIIHBBBBBB", argument)
+        ctypes.memmove(back, bytes(byte ^ 0xFF for byte in ctypes.string_at(out, size)), size)
+        self.transfers.append((size, *rest))
+        return 0
 
-    def xfer2(self, data: bytes) -> list[int]:
-        return [byte ^ 0xFF for byte in data]
 
-    def close(self) -> None:
-        self.closed += 1
-
-
-def with_spidev(monkeypatch: pytest.MonkeyPatch, folder: Path, device: FakeSpiDev) -> None:
-    monkeypatch.setitem(sys.modules, "spidev", types.SimpleNamespace(SpiDev=lambda: device))
+def with_spidev(monkeypatch: pytest.MonkeyPatch, folder: Path, kernel: FakeKernel) -> None:
+    monkeypatch.setattr("drivers.transport.spidev.fcntl.ioctl", kernel.ioctl)
     monkeypatch.setattr(spi_transport, "DEVICES", f"{folder}/spidev")
     for place in ("0.0", "1.2"):
         (folder / f"spidev{place}").touch()
@@ -213,20 +217,47 @@ def with_spidev(monkeypatch: pytest.MonkeyPatch, folder: Path, device: FakeSpiDe
 def test_spidev_is_opened_in_mode_0_at_the_clock_asked_for(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    device = FakeSpiDev()
-    with_spidev(monkeypatch, tmp_path, device)
+    kernel = FakeKernel()
+    with_spidev(monkeypatch, tmp_path, kernel)
     spi = open_spi("spidev:1.2", 2_000_000)
-    assert (device.opened, device.mode, device.bits_per_word, device.max_speed_hz) == (
-        (1, 2),
-        0,
-        8,
-        2_000_000,
-    )
+    assert kernel.set == {
+        spidev.SPI_IOC_WR_MODE: b"\0",
+        spidev.SPI_IOC_WR_BITS_PER_WORD: b"\x08",
+        spidev.SPI_IOC_WR_MAX_SPEED_HZ: struct.pack("=I", 2_000_000),
+    }
     assert spi.transfer(b"\x01\x00") == b"\xfe\xff"
     spi.set_clock(1_000_000)
-    assert device.max_speed_hz == 1_000_000
+    assert spi.transfer(b"") == b""
+    assert kernel.transfers == [(2, 2_000_000, 0, 8, 0, 0, 0, 0, 0), (0, 1_000_000, 0, 8, 0, 0, 0, 0, 0)]
     spi.close()
-    assert device.closed == 1
+    spi.close()
+    DeviceLock(f"{tmp_path}/spidev1.2").close()  # it was given back
+
+
+def test_spidevs_numbers_are_those_of_the_kernels_header(tmp_path: Path) -> None:
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("needs a C compiler (Debian package gcc) and linux/spi/spidev.h")
+    source = tmp_path / "numbers.c"
+    source.write_text(
+        "#include <linux/spi/spidev.h>\n#include <stdio.h>\n#include <stddef.h>\n"
+        "#define AT(field) offsetof(struct spi_ioc_transfer, field)\n"
+        'int main(void) { printf("%u %u %u %u %zu %zu %zu %zu", (unsigned)SPI_IOC_MESSAGE(1),'
+        " (unsigned)SPI_IOC_WR_MODE, (unsigned)SPI_IOC_WR_BITS_PER_WORD, (unsigned)SPI_IOC_WR_MAX_SPEED_HZ,"
+        " sizeof(struct spi_ioc_transfer), AT(len), AT(speed_hz), AT(bits_per_word)); return 0; }\n"
+    )
+    subprocess.run([compiler, "-o", tmp_path / "numbers", source], check=True)
+    told = subprocess.run([tmp_path / "numbers"], check=True, capture_output=True).stdout.split()
+    assert [int(number) for number in told] == [
+        spidev.SPI_IOC_MESSAGE_1,
+        spidev.SPI_IOC_WR_MODE,
+        spidev.SPI_IOC_WR_BITS_PER_WORD,
+        spidev.SPI_IOC_WR_MAX_SPEED_HZ,
+        spidev.TRANSFER.size,
+        struct.calcsize("=QQ"),
+        struct.calcsize("=QQI"),
+        struct.calcsize("=QQIIH"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -240,7 +271,7 @@ def test_spidev_is_opened_in_mode_0_at_the_clock_asked_for(
 def test_spidev_that_cannot_be_opened_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, refuse: OSError, kind: type[Exception], words: str
 ) -> None:
-    with_spidev(monkeypatch, tmp_path, FakeSpiDev(refuse))
+    with_spidev(monkeypatch, tmp_path, FakeKernel(refuse))
     with pytest.raises(kind, match=words):
         open_spi("spidev:0.0", 2_000_000)
     DeviceLock(f"{tmp_path}/spidev0.0").close()  # it was given back
@@ -249,16 +280,16 @@ def test_spidev_that_cannot_be_opened_says_what_to_do(
 def test_a_spidev_that_another_program_has_open_is_not_driven_by_two(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    device = FakeSpiDev()
-    with_spidev(monkeypatch, tmp_path, device)
+    kernel = FakeKernel()
+    with_spidev(monkeypatch, tmp_path, kernel)
     with (
         other_program(tmp_path / "spidev0.0") as pid,
         pytest.raises(DriverLost, match=rf"held by python\S* \(process {pid}\); free it: sudo"),
     ):
         open_spi("spidev:0.0", 2_000_000)
-    assert device.opened == (-1, -1)
+    assert not kernel.set
     open_spi("spidev:0.0", 2_000_000).close()
-    assert (device.opened, device.closed) == ((0, 0), 1)
+    assert kernel.set
 
 
 def test_a_simulator_that_is_not_there_is_named(tmp_path: Path) -> None:
