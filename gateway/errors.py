@@ -23,7 +23,8 @@ class GatewayError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One thing wrong in a configuration file, and where; lines and columns count from 1."""
+    """One thing wrong in a configuration file, and where; lines and columns count from 1, 0: none could be
+    read."""
 
     file: str
     line: int
@@ -32,7 +33,7 @@ class Problem:
     message: str  # what was seen and what is allowed
 
     def __str__(self) -> str:
-        where = f"{self.file}:{self.line}:{self.column}"
+        where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
         return f"{where}: {self.path}: {self.message}" if self.path else f"{where}: {self.message}"
 
 

@@ -132,7 +132,6 @@ class GwmpDriver:
 
     def stats(self) -> DriverStats:
         now = self._clock.monotonic()
-        gone = self._forwarders.gone(now)
         return DriverStats(
             frames=dict(self._frames) | self._queue.untaken,
             transmits=dict(self._transmits),
@@ -143,8 +142,15 @@ class GwmpDriver:
                 "pending_transmits": len(self._pending),
                 "acknowledged_percent": self._forwarders.acknowledged_percent(),
             },
-            note=f"no PULL_DATA for 60 s from {', '.join(one.name for one in gone)}" if gone else "",
+            note=self._missing(now),
         )
+
+    def _missing(self, now: float) -> str:
+        if not len(self._forwarders):
+            where = f"UDP {self._settings.host}:{self._settings.port}"
+            return f"no packet forwarder has called yet at {where}: start one, or name another driver"
+        gone = self._forwarders.gone(now)
+        return f"no PULL_DATA for 60 s from {', '.join(one.name for one in gone)}" if gone else ""
 
     async def transmit(self, request: TxRequest) -> TxReceipt:
         """Hand a downlink to the forwarder that heard the uplink, and wait for its TX_ACK.

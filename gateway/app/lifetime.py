@@ -36,6 +36,7 @@ async def until_told(running: Coroutine[None, None, None], reload: Callable[[], 
     for stopping in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(stopping, stop, stopping.name)
     loop.add_signal_handler(signal.SIGHUP, reload)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # one that came earlier is taken now
     try:
         await task
     except asyncio.CancelledError:

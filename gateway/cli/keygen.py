@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import grp
 import pwd
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import click
 
 from gateway.cli.options import config_option
-from gateway.config import load
+from gateway.config import Config, load
+from gateway.errors import CommandError
 from gateway.keys import Owner
 
 _LAST_ID = 2**32 - 2
@@ -55,7 +57,24 @@ def command(config_path: Path, owner: Owner) -> None:
 
     config = load(config_path)
     security = config.security
+    if not security.private_key_path.exists() and config.storage.path.exists():
+        asyncio.run(_refuse_beside_a_signed_log(config))
     made = make_keys(security.private_key_path, security.certificate_path, config.gateway.id, owner)
     for path in (security.private_key_path, security.certificate_path):
         click.echo(f"{path}: {'made' if path in made.new_files else 'was there, left as it is'}")
     click.echo(f"public key of {config.gateway.id}: {made.identity.registration_key_base64}")
+
+
+async def _refuse_beside_a_signed_log(config: Config) -> None:
+    """Raises CommandError: the daemon would not start under a new key, and the old one may still be found."""
+    from gateway.app.settings import store_settings
+    from gateway.store import Store
+
+    async with Store(store_settings(config)) as store:
+        head = await store.head()
+    if head.signed_note is not None:
+        raise CommandError(
+            f"{config.storage.path} holds the log {head.origin}, signed by a key that is not at "
+            f"{config.security.private_key_path}; put that key back (a backup of the card?). If it is lost, "
+            "move the database away, take another gateway.id and run: offgrid-gateway keygen"
+        )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import signal
 from pathlib import Path
 
 import click
 
+from gateway.cli.hints import Completing
 from gateway.cli.options import config_option
-from gateway.config import load
-from gateway.services import logs
 
 
 @click.command("run")
@@ -19,8 +20,15 @@ def command(config_path: Path) -> None:
 
     Exits with 0 when it was told to stop, 1 when it cannot go on, 2 when the configuration is wrong.
     """
+    # A SIGHUP of these first moments waits until somebody listens; its default would end the process.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    from gateway.config import load
+    from gateway.services import logs
+
     config = load(config_path)
     logs.configure(config.logging.level, config.logging.format)
+    for out in logging.getLogger().handlers:
+        out.addFilter(Completing())
     from gateway.app.plan import run  # what is wrong with the configuration was told without waiting for this
 
     asyncio.run(run(config_path, config))

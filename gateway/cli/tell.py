@@ -14,7 +14,6 @@ from gateway.cli.options import config_option, socket_option
 from gateway.cli.running import ask, socket_at
 from gateway.errors import CommandError
 
-
 Document = Mapping[str, Any]
 
 SETTLED_S = 0.05

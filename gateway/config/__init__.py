@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from gateway.config.fields import Section
-from gateway.config.load import CONCENTRATOR, RadioSetup, concentrator_settings, gps_setup, load, radio_setups
+from gateway.config.load import (
+    CONCENTRATOR,
+    RadioSetup,
+    concentrator_settings,
+    control_socket_of,
+    gps_setup,
+    load,
+    radio_setups,
+)
 from gateway.config.model import (
     Ble,
     Config,
@@ -54,6 +62,7 @@ __all__ = [
     "Sync",
     "Tls",
     "concentrator_settings",
+    "control_socket_of",
     "gps_setup",
     "load",
     "radio_setups",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,10 +12,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from drivers.errors import DriverConfigError
-from drivers.registry import load_driver
+from drivers.registry import known_drivers, load_driver
 from gateway.clock import Clock
 from gateway.config import explain
-from gateway.config.model import Config, Gsm
+from gateway.config.fitness import fit, unfit
+from gateway.config.model import CONTROL_SOCKET, DEFAULT_RUNTIME_DIR, Config, Gsm
 from gateway.config.source import MAX_BYTES, Location, Source, parse
 from gateway.errors import ConfigError, Problem
 
@@ -22,6 +24,16 @@ CONCENTRATOR = "lora_sx1301"
 BLUETOOTH = "ble"
 GPS: Location = ("gps",)
 PLANS: Mapping[int, str] = {868: "EU868", 915: "US915"}
+
+_UNREADABLE: Mapping[type[OSError], str] = {
+    FileNotFoundError: "no such file; begin with a copy of config.example.yml",
+    IsADirectoryError: "a folder; name the configuration file in it",
+    PermissionError: "may not be read by this user; use sudo, or run it as the gateway's user",
+}
+_STAND_INS: Mapping[str, Mapping[str, Any]] = {
+    "gateway": {"id": "unknown", "location": {"lat": 0.0, "lon": 0.0, "name": "unknown"}, "type": "mesh"},
+    "network": {"api_url": "https://unknown.invalid", "ws_url": "wss://unknown.invalid"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +59,9 @@ def load(path: Path, *, clock: Clock | None = None) -> Config:
     source = parse(_read(path), str(path))
     found = list(source.problems)
     config = _validate(source, path.parent, found)
-    if config is not None and clock is not None:
-        found += _driver_problems(config, source, clock)
+    if clock is not None:
+        judged = config or _sound_part(source, path.parent)
+        found += [] if judged is None else _driver_problems(judged, source, clock)
     if config is None or found:
         raise ConfigError(sorted(found, key=lambda problem: (problem.line, problem.column)))
     return config
@@ -71,6 +84,19 @@ def radio_setups(config: Config) -> tuple[RadioSetup, ...]:
             0, RadioSetup("lora", lora.driver, _settings(config, lora.driver, lora.options), ("lora",))
         )
     return tuple(setups)
+
+
+def control_socket_of(path: Path) -> Path:
+    """Where the daemon of this configuration answers, as far as the file can be read; else the default.
+
+    Raises nothing: whoever asks a running daemon how it fares may have broken the file since it started.
+    """
+    try:
+        folder = parse(_read(path), str(path)).values.get("runtime_dir")
+    except ConfigError:
+        folder = None
+    runtime = path.parent / folder if isinstance(folder, str) and folder else DEFAULT_RUNTIME_DIR
+    return runtime / CONTROL_SOCKET
 
 
 def gps_setup(config: Config) -> RadioSetup | None:
@@ -122,8 +148,8 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except OSError as error:
-        message = f"cannot be read: {error.strerror}"
-        raise ConfigError([Problem(file=str(path), line=1, column=1, path="", message=message)]) from error
+        message = _UNREADABLE.get(type(error), f"cannot be read: {error.strerror}")
+        raise ConfigError([Problem(file=str(path), line=0, column=0, path="", message=message)]) from error
 
 
 def _validate(source: Source, base: Path, found: list[Problem]) -> Config | None:
@@ -141,14 +167,51 @@ def _validate(source: Source, base: Path, found: list[Problem]) -> Config | None
         return None
 
 
+def _sound_part(source: Source, base: Path) -> Config | None:
+    """The configuration without what is wrong in it, so that drivers judge the rest; None where too little is
+    left. No driver is told more of ``gateway`` and ``network`` than stands in for them."""
+    values = {name: copy.deepcopy(value) for name, value in source.values.items() if value is not None}
+    for _ in range(2):
+        try:
+            return Config.model_validate(values, context={"base": base})
+        except ValidationError as error:
+            for finding in error.errors(include_url=False, include_input=False, include_context=False):
+                _take_out(values, tuple(part for part in finding["loc"] if part != "[key]"))
+            values |= _STAND_INS
+            if "frequency" not in _mapping(values.get("lora", {"frequency": 868})):
+                values["lora"] = {"frequency": 868, **_mapping(values["lora"])}
+    return None
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _take_out(values: dict[str, Any], location: Location) -> None:
+    """A radio whose own driver's name is wrong goes as a whole."""
+    if location[-1:] == ("driver",):
+        location = location[:-1]
+    *way, last = location or ("",)
+    for part in way:
+        values = _mapping(values.get(str(part)))
+    values.pop(str(last), None)
+
+
 def _driver_problems(config: Config, source: Source, clock: Clock) -> list[Problem]:
     found = []
     gps = gps_setup(config)
     for setup in (*radio_setups(config), *([gps] if gps else [])):
+        section, place = str(setup.location[0]), (*setup.location, "driver")
+        if setup.driver not in known_drivers():
+            found.append(source.problem(place, f"no driver named {setup.driver!r}; allowed: {fit(section)}"))
+            continue
         try:
             factory = load_driver(setup.driver)
         except DriverConfigError as error:
-            found.append(source.problem((*setup.location, "driver"), str(error)))
+            found.append(source.problem(place, str(error)))
+            continue
+        if words := unfit(section, setup.driver, factory):
+            found.append(source.problem(place, words))
             continue
         try:
             factory(setup.name, setup.settings, clock=clock)

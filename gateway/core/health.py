@@ -6,7 +6,7 @@
     no radio works                               no_radio             60   below 50: nobody can be heard
     one of several radios does not work          radio_down           20   not below 50: others hear
     coordinator unreachable for over 5 min       link_down            30   not below 50: evidence is kept
-    coordinator unreachable, up to 5 min         link_down             5
+    coordinator unreachable, up to 5 min         link_down             5   once an attempt failed
     coordinator session waits for a person       link_halted          30
     another service waits for a person           service_halted       10
     free disk under twice the floor              disk_low             10
@@ -23,6 +23,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 LINK_GRACE_S = 300.0
+LINK_SETTLES_S = 10.0
+"""So long a gateway that has just started may take; an attempt that failed is told at once."""
 CERTIFICATE_WARNING_S = 30 * 86_400.0
 
 
@@ -44,6 +46,7 @@ class Facts:
     radios: Mapping[str, bool] = field(default_factory=dict)  # configured radio → works now
     radio_faults: Mapping[str, str] = field(default_factory=dict)  # of one that does not: what is known of it
     link_down_s: float | None = None  # None: connected, or no coordinator configured
+    link_fault: str = ""
     link_halted: str | None = None
     halted_services: Mapping[str, str] = field(default_factory=dict)
     free_disk: int | None = None  # bytes
@@ -109,10 +112,13 @@ def _radios(radios: Mapping[str, bool], faults: Mapping[str, str]) -> Iterator[D
 def _link(facts: Facts) -> Iterator[Deduction]:
     if facts.link_halted is not None:
         yield Deduction(30, "link_halted", f"sync waits for a person: {facts.link_halted}")
-    elif facts.link_down_s is not None and facts.link_down_s > LINK_GRACE_S:
-        yield Deduction(30, "link_down", f"coordinator unreachable for {facts.link_down_s / 60:.0f} min")
-    elif facts.link_down_s is not None:
-        yield Deduction(5, "link_down", f"coordinator unreachable for {facts.link_down_s:.0f} s")
+    elif facts.link_down_s is not None and (facts.link_fault or facts.link_down_s >= LINK_SETTLES_S):
+        why = f" ({facts.link_fault})" if facts.link_fault else ""
+        if facts.link_down_s > LINK_GRACE_S:
+            reason = f"coordinator unreachable for {facts.link_down_s / 60:.0f} min{why}"
+            yield Deduction(30, "link_down", reason)
+        else:
+            yield Deduction(5, "link_down", f"coordinator unreachable for {facts.link_down_s:.0f} s{why}")
 
 
 def _certificate(expires_in_s: float | None) -> Iterator[Deduction]:

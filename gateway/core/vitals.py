@@ -168,6 +168,7 @@ def judge(
             radios=radios,
             radio_faults=faults,
             link_down_s=None if link.connected else link.down_s,
+            link_fault=link.last_fault,
             link_halted=link.halted,
             halted_services=_halted(parts, besides={*radios, "link"}),
             free_disk=store.free_disk,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import os
 import pwd
@@ -11,6 +12,11 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from gateway.app.settings import store_settings
+from gateway.config import Config, load
+from gateway.model import Halt
+from gateway.store import Store
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,6 +28,7 @@ security: {private_key_path: etc/gateway.key, certificate_path: etc/gateway.crt}
 
 # A third party's package as pip would leave it: a module, and metadata with its entry point.
 ACME = """\
+from drivers.base import DriverStats
 from drivers.errors import DriverConfigError
 
 class Acme:
@@ -31,6 +38,19 @@ class Acme:
             raise DriverConfigError("pin 0 is wired to ground", fix="choose another pin")
         if "port" not in settings:
             raise DriverConfigError("no port given")
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *error):
+        pass
+
+    def stats(self):
+        return DriverStats()
+
+    async def frames(self):
+        return
+        yield
 """
 
 
@@ -132,7 +152,7 @@ def test_an_absent_configuration_is_named(tmp_path: Path) -> None:
     code, _, err = offgrid("check-config", tmp_path / "absent.yml")
 
     assert code == 2
-    assert err == f"{tmp_path}/absent.yml:1:1: cannot be read: No such file or directory\n"
+    assert err == f"{tmp_path}/absent.yml: no such file; begin with a copy of config.example.yml\n"
 
 
 def test_an_installed_third_party_driver_is_found_and_judges_its_own_settings(
@@ -163,7 +183,7 @@ radios:
     assert len(lines) == 4
     assert lines[0] == "10:12: radios.grounded.options.pin: pin 0 is wired to ground; choose another pin"
     assert lines[1] == "11:3: radios.bare.options: no port given"
-    assert lines[2].startswith("14:13: radios.unknown.driver: no driver named 'acne'; use one of acme, ")
+    assert lines[2].startswith("14:13: radios.unknown.driver: no driver named 'acne'; allowed: acme or ")
     assert lines[3].startswith("16:13: radios.broken.driver: driver 'broken' cannot be loaded")
 
     config.write_text(CONFIG + "radios: {hill: {driver: acme, options: {port: 1}}}\n")
@@ -283,3 +303,29 @@ def test_the_example_file_names_every_option_of_the_default_lora_driver() -> Non
     text = (ROOT / "config.example.yml").read_text()
     for option in dataclasses.fields(GwmpSettings):
         assert f"  #   {option.name}: " in text
+
+
+def test_keygen_makes_no_key_beside_a_log_that_another_has_signed(config: Path) -> None:
+    here = config.parent
+    config.write_text(CONFIG + "storage: {path: gateway.db, min_free_mb: 1}\n")
+    asyncio.run(_sign(load(config)))
+    code, _, err = offgrid("keygen", "--config", config)
+    assert code == 1
+    assert f"{here}/gateway.db holds the log offgrid/gw_1/1, signed by a key that is not at" in err
+    assert f"run: offgrid-gateway keygen --config {config}" in err
+    assert not (here / "etc/gateway.key").exists()
+
+
+async def _sign(config: Config) -> None:
+    async with Store(store_settings(config)) as store:
+        await store.record_signed(0, b"a note")
+        await store.halt(Halt(what="x", fix="y"))  # a commit of its own, which takes the note along
+
+
+def test_commands_in_hints_run_as_they_stand(tmp_path: Path) -> None:
+    config = tmp_path / "my config.yml"
+    config.write_text(CONFIG)
+    code, _, err = offgrid("run", "--config", config)
+    assert code == 1
+    assert err.endswith(f"no key here; run: offgrid-gateway keygen --config '{config}'\n")
+    assert "offgrid-gateway keygen --config" in offgrid("run", OFFGRID_CONFIG=str(config))[2]

@@ -333,3 +333,37 @@ async def test_help_lists_every_command() -> None:
     assert code == 0
     for name in ("check-config", "keygen", "log", "register", "reload", "restart", "run", "status", "sync"):
         assert f"  {name} " in out
+
+
+async def test_a_key_that_the_coordinator_does_not_know_waits_for_a_person_with_the_command_to_type(
+    tmp_path: Path,
+) -> None:
+    async with house(tmp_path, registered=False) as here, here.daemon() as daemon:
+        told = await daemon.said("the coordinator waits for a person")
+        assert f"run: offgrid-gateway register --config {here.config} (" in told["reason"]
+        assert told["level"] == "warning"
+        code, _, error = await here.command("sync")
+        assert (code, "does not know this gateway" in error) == (1, True)
+        token = tmp_path / "token"
+        token.write_text("a-token")
+        token.chmod(0o600)
+        assert (await here.command("register", "--token-file", str(token)))[0] == 0
+        code, out, _ = await here.command("sync")
+        assert (code, out) == (0, "connected; 0 of 0 leaves are cosigned, nothing waits\n")
+        assert (await daemon.get("/status")).json["link"]["state"] == "connected"
+
+
+async def test_a_sighup_before_anybody_listens_for_it_is_taken_later(tmp_path: Path) -> None:
+    async with house(tmp_path) as here, here.daemon() as daemon:
+        while not _blocks_sighup(daemon.process.pid):
+            await asyncio.sleep(0.001)
+        daemon.process.send_signal(signal.SIGHUP)
+        await daemon.said("configuration read again")
+        assert (await daemon.get("/livez")).status == 200
+
+
+def _blocks_sighup(pid: int) -> bool:
+    """SigBlk of proc(5): bit n-1 is signal n."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    [mask] = [line.split()[1] for line in status.splitlines() if line.startswith("SigBlk")]
+    return bool(int(mask, 16) & 1 << (signal.SIGHUP - 1))

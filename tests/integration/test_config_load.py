@@ -12,7 +12,16 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from drivers.lora_sx1301.settings import DEFAULTS
-from gateway.config import Config, Radio, Section, concentrator_settings, gps_setup, load, radio_setups
+from gateway.config import (
+    Config,
+    Radio,
+    Section,
+    concentrator_settings,
+    control_socket_of,
+    gps_setup,
+    load,
+    radio_setups,
+)
 from gateway.core.pin import CoordinatorKey
 from gateway.errors import ConfigError
 from gateway.systemclock import SystemClock
@@ -33,11 +42,11 @@ INSECURE = (
 RADIO_NAME = "allowed: a name of up to 16 of the characters a-z, 0-9 and '_', beginning with a letter"
 
 
-def problems(folder: Path, text: str) -> list[str]:
+def problems(folder: Path, text: str, *, clock: SystemClock | None = None) -> list[str]:
     path = folder / "c.yml"
     path.write_text(text)
     with pytest.raises(ConfigError) as caught:
-        load(path)
+        load(path, clock=clock)
     return [str(problem).removeprefix(f"{path}:") for problem in caught.value.problems]
 
 
@@ -118,7 +127,10 @@ bananas: 1
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("lora: {frequency: 915, region: EU868}", "lora.region: saw 'EU868'; frequency is 915; allowed: the"),
+        (
+            "lora: {frequency: 915, region: EU868}",
+            "lora.region: saw 'EU868'; allowed with frequency 915: US915",
+        ),
         ("lora: {frequency: 915, region: AU915}", "lora.region: saw 'AU915'; allowed: EU868 or US915"),
         (
             "lora: {frequency: 868, tx_power: .nan}",
@@ -308,10 +320,51 @@ def test_the_coordinators_number_names_its_country(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_one_problem(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="No such file"):
+    with pytest.raises(ConfigError, match=r"absent\.yml: no such file; begin with"):
         load(tmp_path / "absent.yml")
-    with pytest.raises(ConfigError, match="Is a directory"):
+    with pytest.raises(ConfigError, match="a folder; name the configuration file"):
         load(tmp_path)
+
+
+def test_a_driver_that_is_none_for_its_section_is_refused_with_those_that_are(tmp_path: Path) -> None:
+    gps, lora, hill = problems(
+        tmp_path,
+        SMALL
+        + """\
+gps: {driver: lora_gwmp}
+lora: {frequency: 868, driver: gps}
+radios: {hill: {driver: gps}}
+""",
+        clock=SystemClock(),
+    )
+    assert "gps.driver: saw 'lora_gwmp', which is no driver that tells where it is; allowed: gps" in gps
+    assert "lora.driver: saw 'gps'" in lora
+    assert "allowed: lora_gwmp or lora_sx1301, or none for no LoRa radio" in lora
+    assert "radios.hill.driver: saw 'gps', which is no driver that receives; allowed: ble or gsm_at" in hill
+
+
+def test_drivers_judge_their_options_whatever_else_is_wrong(tmp_path: Path) -> None:
+    found = problems(
+        tmp_path,
+        """\
+gateway: {id: WRONG, location: {lat: 91, lon: 2, name: Here}, type: lora}
+network: {api_url: https://c.example}
+lora: {frequency: 900, region: XY, options: {port: 1000000}}
+""",
+        clock=SystemClock(),
+    )
+    wrong = ("gateway.id", "gateway.location.lat", "network.ws_url", "lora.frequency", "lora.region")
+    assert [any(f" {path}: " in one for one in found) for path in wrong] == [True] * 5
+    assert "lora.options.port: port is 1000000" in found[-1]
+
+
+def test_the_control_socket_is_found_by_a_file_that_is_wrong_or_missing(tmp_path: Path) -> None:
+    path = tmp_path / "config.yml"
+    assert control_socket_of(path) == Path("/run/offgrid/control.sock")
+    path.write_text("gateway: {id: WRONG}\nruntime_dir: here\n")
+    assert control_socket_of(path) == tmp_path / "here" / "control.sock"
+    path.write_text("runtime_dir: [1, 2]\n")
+    assert control_socket_of(path) == Path("/run/offgrid/control.sock")
 
 
 def test_the_configuration_cannot_be_changed(tmp_path: Path) -> None:

@@ -45,6 +45,13 @@ def test_a_dead_radio_is_named_with_what_is_known_of_it() -> None:
     assert assess(facts).reasons == ("no radio works (ble, lora: no forwarder since 12 min)",)
 
 
+def test_a_link_that_was_not_tried_yet_is_no_fault_and_one_that_failed_is_told_with_its_words() -> None:
+    assert assess(Facts(radios={"lora": True}, link_down_s=0)).score == 100
+    assert assess(Facts(radios={"lora": True}, link_down_s=11)).score == 95
+    [reason] = assess(Facts(radios={"lora": True}, link_down_s=0, link_fault="no such name")).reasons
+    assert reason == "coordinator unreachable for 0 s (no such name)"
+
+
 def test_every_deduction_has_a_reason_and_the_heaviest_stands_first() -> None:
     health = assess(
         Facts(

@@ -10,7 +10,13 @@ from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
 
 from gateway.core.refusal import Refusal, Refused
 from gateway.core.wallet.snapshot import Snapshot, device_id
-from gateway.core.wallet.transaction import OversizeTransaction, RawTransaction, Receipt, Transaction
+from gateway.core.wallet.transaction import (
+    OversizeTransaction,
+    RawTransaction,
+    Receipt,
+    Transaction,
+    keep_raw,
+)
 from gateway.core.wallet.tree import WalletFrontier, wallet_root
 from gateway.core.wallet.upload import LedgerItem, SnapshotUpload, TransactionsUpload
 from gateway.core.wallet.verify import (
@@ -222,6 +228,16 @@ def test_another_list_of_the_same_length_is_refused() -> None:
     upload = ALICE.uploads(ALICE.pays(BOB, 0))
     other = (LedgerItem(ALICE.pays(BOB, 1)),)
     assert refusal_of(lambda: Gateway().judges(replace(upload, items=other))) is Refusal.ROOT
+
+
+def test_where_the_root_is_another_a_transaction_out_of_its_grammar_is_named() -> None:
+    upload = ALICE.uploads(ALICE.pays(BOB, 0), ALICE.pays(BOB, 1))
+    payment = upload.items[1].transaction
+    assert isinstance(payment, Transaction)
+    spoiled = LedgerItem(keep_raw(payment.signed_text.decode().replace(":5:", ":null:"), "x" * 88))
+    with pytest.raises(Refused, match="transaction 1 is out of its grammar") as refused:
+        Gateway().judges(replace(upload, items=(upload.items[0], spoiled)))
+    assert refused.value.code is Refusal.MALFORMED
 
 
 def test_a_snapshot_under_anothers_key_is_refused() -> None:

@@ -103,8 +103,8 @@ def verify_snapshot(
 
     `base` must hold the first `upload.base_count` places under `upload.base_root` (`ValueError` otherwise:
     without such a base the answer is RESUME, which is not decided here). `identities` are those of the
-    items, where the caller has hashed them already. Raises `Refused` with COUNT, DUPLICATE, ROOT or
-    SIGNATURE, in the order of their cost.
+    items, where the caller has hashed them already. Raises `Refused` with COUNT, DUPLICATE, ROOT (or
+    MALFORMED, where an item is out of its grammar besides) or SIGNATURE, in the order of their cost.
     """
     if identities is None:
         identities = tuple(item.transaction.identity for item in upload.items)
@@ -136,8 +136,19 @@ def _checked_list(upload: SnapshotUpload, identities: Sequence[bytes], base: Bas
     _refuse_duplicates(identities, base)
     frontier = before.extended(identities)
     if frontier.root() != upload.snapshot.root:
-        raise Refused(Refusal.ROOT, "the list's root is not the snapshot's")
+        raise _other_root(upload)
     return frontier
+
+
+def _other_root(upload: SnapshotUpload) -> Refused:
+    """Garbage may stand in an honest ledger, under its root; where the root is another, it is the likely cause."""
+    for place, item in enumerate(upload.items, upload.base_count):
+        if not isinstance(item.transaction, Transaction):
+            return Refused(
+                Refusal.MALFORMED,
+                f"transaction {place} is out of its grammar, and the list's root is not the snapshot's",
+            )
+    return Refused(Refusal.ROOT, "the list's root is not the snapshot's")
 
 
 def _refuse_duplicates(identities: Sequence[bytes], base: Base | None) -> None:

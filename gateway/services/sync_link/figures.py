@@ -43,7 +43,7 @@ class LinkFigures:
     def opened(self, now_s: float) -> None:
         self.connected, self.since_s = True, now_s
         self.connects += 1
-        self.last_fault = ""
+        self.last_fault, self.halted = "", None
         self.changed()
 
     def ended(self, now_s: float, word: str, detail: str) -> None:

@@ -42,6 +42,16 @@ _TCP_NOTSENT_LOWAT = 25
 _NOTSENT_BYTES = 16 << 10
 
 
+_PERSONS_TURN: Mapping[str, str] = {
+    "not_registered": (
+        "the coordinator does not know this gateway's id and key; run: offgrid-gateway register "
+        "(its operator gives you a token)"
+    ),
+    "quarantined": "the coordinator keeps this gateway in quarantine; ask its operator why",
+}
+"""Codes of REJECT that coming again does not mend, and what does."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkSettings:
     """``url`` is ws or wss; ``tls`` belongs to wss and is None for ws. Durations in seconds.
@@ -123,6 +133,7 @@ class SyncLink:
                 self._ended("halted", str(needed))
                 raise
             except LinkFault as fault:
+                self._tell_person(fault)
                 self._ended(fault.word, str(fault))
             await self._clock.sleep(self._backoff.next_delay())
 
@@ -142,6 +153,13 @@ class SyncLink:
                 max_bytes=self._settings.max_bytes,
             )
             await Conversation(socket, session, head.size, self._around).run()
+
+    def _tell_person(self, fault: LinkFault) -> None:
+        """What only a person can mend is told as such; we come again all the same: they may act there."""
+        needed = _PERSONS_TURN.get(fault.word)
+        if needed is not None and self.figures.halted is None:
+            log.warning("the coordinator waits for a person", extra={"detail": str(fault), "reason": needed})
+        self.figures.halted = needed
 
     def _ended(self, word: str, detail: str) -> None:
         now_s = self._clock.monotonic()
