@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from enum import IntEnum
+from collections.abc import Collection, Sequence
+from enum import IntEnum, StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -61,6 +61,44 @@ def conflict_of(receivers: Collection[bytes | str]) -> ConflictKind | None:
     if len(receivers) < 2:
         return None
     return ConflictKind.DOUBLE_SPEND if len(set(receivers)) > 1 else ConflictKind.DUPLICATE_NONCE
+
+
+class Rule(StrEnum):
+    """By which of the network's rules a resolution is suggested."""
+
+    ONLY_RECEIPT = "only_receipt"  # one text has its receiver's accepted receipt
+    EARLIEST = "earliest"  # several have: the one that says the earliest time
+    NO_RECEIPT = "no_receipt"  # none has: reject all
+    ESCALATE = "escalate"  # two texts share an id, so no receipt tells which it is for: a person decides
+
+
+class Text(NamedTuple):
+    """One of the texts in conflict. ``timestamp_ms`` is a claim of its sender; ``accepted``: by a receipt of
+    its receiver that verified."""
+
+    identity: bytes
+    id: str
+    timestamp_ms: int
+    accepted: bool
+
+
+class Suggestion(NamedTuple):
+    """``winner`` is an identity, None where every text is to be rejected or a person decides."""
+
+    rule: Rule
+    winner: bytes | None
+
+
+def suggest(texts: Sequence[Text]) -> Suggestion:
+    """What the network's rules make of these texts; a suggestion, the coordinator decides."""
+    if len({text.id for text in texts}) < len(texts):
+        return Suggestion(Rule.ESCALATE, None)
+    accepted = [text for text in texts if text.accepted]
+    if not accepted:
+        return Suggestion(Rule.NO_RECEIPT, None)
+    rule = Rule.ONLY_RECEIPT if len(accepted) == 1 else Rule.EARLIEST
+    # Equal times: by identity, so that every gateway suggests the same.
+    return Suggestion(rule, min(accepted, key=lambda text: (text.timestamp_ms, text.identity)).identity)
 
 
 @lru_cache(maxsize=4096)

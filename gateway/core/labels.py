@@ -14,6 +14,7 @@ class Label(StrEnum):
     BEACON = "offgrid/beacon"
     LINK_GATEWAY = "offgrid/link-gateway"
     LINK_COORDINATOR = "offgrid/link-coordinator"
+    NOTICE = "offgrid/notice"
 
 
 def labelled(label: Label, payload: bytes) -> bytes:

@@ -11,10 +11,10 @@ from gateway.core.submission import EncodedObject, HeldPlace, ObjectState
 from gateway.core.wallet.objects import Kind
 from gateway.model import EntryKind, Stamp
 from gateway.store.connection import Connection, Row, insert_rows
-from gateway.store.entries import pack_bodies, read_place
+from gateway.store.entries import pack_bodies, read_place, unpack_bodies
 from gateway.store.keybook import ProvenKey
 from gateway.store.lookup import Lookup, ObjectRow
-from gateway.store.spends import SpendKey, Spends
+from gateway.store.spends import Pair, SpendKey, Spends
 from gateway.store.state import LogState
 from gateway.store.tiles import append_leaves
 
@@ -48,6 +48,13 @@ class Group:
     """By the id of a proven key, which comes along: the first object that was judged before it was proven."""
     changed: dict[int, ObjectState] = field(default_factory=dict)
     rejudged: list[tuple[int | None, int]] = field(default_factory=list)
+    pairs: list[Pair] = field(default_factory=list)
+    """What makes evidence beside texts under one nonce."""
+
+    @property
+    def next_leaf(self) -> int:
+        """Where the next entry goes, counted through all epochs."""
+        return self.state.first_leaf + self.size
 
     @property
     def size(self) -> int:
@@ -90,6 +97,16 @@ class Group:
                 self._tally(standing, object_kind in (_TRANSACTION, _RAW))
             elif object_kind == _TRANSACTION:
                 state.verified += 1
+
+    def fresh_body(self, ordinal: int) -> bytes | None:
+        """The body of an object that this group adds; None for every other."""
+        if not self.objects or ordinal < self.objects[0][0]:
+            return None
+        leaf = self.objects[ordinal - self.objects[0][0]][1]
+        at = leaf - self.entries[0][0]
+        first, count, pack = self.entries[at][3], self.entries[at][4], self.bodies[at][1]
+        body: bytes = unpack_bodies(pack, count)[ordinal - first]
+        return body
 
     def wait(self, ordinal: int, signer: int, nonce: int) -> None:
         """An object that a key proven later may verify."""

@@ -25,6 +25,7 @@ from gateway.store.connection import (
     transaction,
 )
 from gateway.store.entries import read_logged
+from gateway.store.evidence import EvidenceBook
 from gateway.store.facts import gather_facts
 from gateway.store.figures import Tally, checkpoints, read_figures
 from gateway.store.group import Group
@@ -124,6 +125,7 @@ class Ledger:
         try:
             with self._undone_on_failure():
                 outcomes = [self._admit(group, submission) for submission in submissions]
+                self._evidence.stage(group)
                 if not group.is_empty:
                     self._commit(group)
         except DiskRefused as error:
@@ -140,6 +142,7 @@ class Ledger:
             with self._undone_on_failure():
                 group = self._group()
                 self._rejudge.plan(group)
+                self._evidence.stage(group)
                 self._commit(group)
         except DiskRefused:
             return False
@@ -258,12 +261,14 @@ class Ledger:
         """Before this returns nothing of the group is promised; after it, all of it survives a power cut."""
         with self._transaction():
             group.write(self._connection)
+            self._state.resolved += self._evidence.write()
             self._rejudge.queue(group.keys)
             self._rejudge.queue_overtaken(group.overtaken)
             self._lookup.settle(self._state.next_ordinal)
             self._state.indexed_ordinal = self._lookup.indexed
             self._state.write(self._connection)
         self._lists.committed()
+        self._evidence.committed()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -312,6 +317,7 @@ class Ledger:
         self._lists = ListBook(self._connection)
         self._lookup = Lookup(self._connection, state.indexed_ordinal, self._limits.lookup_tail)
         self._spends = Spends(self._connection)
+        self._evidence = EvidenceBook(self._connection)
         self._rejudge = Rejudge(self._connection)
         self._reading = Reading(self._connection, self._lookup)
         self._admission = Admission(self._connection, self._keys, self._lists, self._limits)

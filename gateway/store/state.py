@@ -33,6 +33,12 @@ class LogState:
     invalid: int = 0
     body_bytes: int = 0
     unproven_bytes: int = 0
+    first_leaf: int = 0
+    """Leaves of earlier epochs: those in tables are numbered through, an epoch's own from here."""
+    first_ordinal: int = 0
+    notices: int = 0
+    resolved: int = 0
+    lost: int = 0
 
     @property
     def size(self) -> int:

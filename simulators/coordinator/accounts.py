@@ -23,7 +23,7 @@ _HEARD = """
     WHERE ob.kind IN (1, 3, 6) ORDER BY c.origin, c.ordinal"""
 _TRANSACTIONS = "SELECT hash, identity, state FROM transactions"
 _SNAPSHOTS = "SELECT hash FROM objects WHERE kind = 3"
-_KINDS = {1: "transaction", 2: "receipt", 3: "snapshot", 5: "key", 6: "raw"}
+_KINDS = {1: "transaction", 2: "receipt", 3: "snapshot", 4: "evidence", 5: "key", 6: "raw"}
 
 
 def counts(authority: Authority) -> dict[str, Any]:

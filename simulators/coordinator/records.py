@@ -8,7 +8,7 @@ from enum import Enum, IntEnum
 from simulators.textbook.merkle import CompactRange
 from simulators.textbook.objects import AnyObject
 
-SNAPSHOT, TRANSACTIONS = 1, 2
+SNAPSHOT, TRANSACTIONS, EVIDENCE, EPOCH = 1, 2, 3, 4
 """Kinds of an entry."""
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from simulators.coordinator.records import (
+    EPOCH,
+    EVIDENCE,
     SNAPSHOT,
     TRANSACTIONS,
     Entry,
@@ -13,11 +15,12 @@ from simulators.coordinator.records import (
     Origin,
 )
 from simulators.coordinator.store import Store
+from simulators.textbook import evidence
 from simulators.textbook.cbor import Malformed, encode
 from simulators.textbook.ledger import wallet_root
 from simulators.textbook.lists import rebuild
 from simulators.textbook.merkle import CompactRange, leaf_hash, root_of_data
-from simulators.textbook.objects import AnyObject, Header, Key, Raw, Receipt, Transaction, parse_object
+from simulators.textbook.objects import AnyObject, Header, Key, Proof, Raw, Receipt, Transaction, parse_object
 from simulators.textbook.signing import verifies
 
 MAX_CHAIN = 64
@@ -59,6 +62,9 @@ class Verifier:
             kept = self._snapshot(leaf, entry, objects)
         elif entry.kind == TRANSACTIONS and entry.list is None:
             _check_order(objects)
+            kept = None
+        elif entry.kind in (EVIDENCE, EPOCH) and entry.list is None:
+            _check_evidence(leaf, entry.kind, objects)
             kept = None
         else:
             raise Malformed(f"leaf {leaf}: no entry of kind {entry.kind}, or a list that has no snapshot")
@@ -130,3 +136,15 @@ def _check_order(objects: Sequence[AnyObject], key: bytes | None = None) -> list
         elif not (isinstance(one, Receipt) or (at == 0 and isinstance(one, Key) and key in (None, one.key))):
             raise Malformed("objects out of their order")
     return identities
+
+
+def _check_evidence(leaf: int, kind: int, objects: Sequence[AnyObject]) -> None:
+    """An entry of evidence holds nothing else; an epoch's stands at the beginning of its log."""
+    for one in objects:
+        if not isinstance(one, Proof):
+            raise Malformed(f"leaf {leaf}: an entry of evidence holds evidence alone")
+        found = evidence.verify(one.body)
+        if (found.kind in (evidence.EPOCH, evidence.FORK)) != (kind == EPOCH):
+            raise Malformed(f"leaf {leaf}: evidence of kind {found.kind} in an entry of kind {kind}")
+    if kind == EPOCH and leaf:
+        raise Malformed(f"leaf {leaf}: an epoch begins with its first leaf")

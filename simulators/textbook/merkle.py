@@ -72,6 +72,31 @@ def _subproof(m: int, leaves: Sequence[bytes], whole: bool) -> list[bytes]:
     return [*_subproof(m - k, leaves[k:], False), root_of(leaves[:k])]
 
 
+def proves_consistency(old: int, new: int, proof: Sequence[bytes], old_root: bytes, new_root: bytes) -> bool:
+    """Whether the tree of `new` leaves begins with the one of `old`: section 2.1.2 read backwards."""
+    roots = _roots_from(old, new, proof, old_root, True) if 0 < old <= new else None
+    return roots == (old_root, new_root)
+
+
+def _roots_from(
+    m: int, n: int, proof: Sequence[bytes], old_root: bytes, whole: bool
+) -> tuple[bytes, bytes] | None:
+    """Roots of the old and the new part of a subtree, as SUBPROOF(m, D[n], whole) was made of it."""
+    if m == n:
+        known = [] if whole else list(proof[:1])
+        root = old_root if whole else (known[0] if known else b"")
+        return (root, root) if len(proof) == len(known) and len(root) == 32 else None
+    if not proof:
+        return None
+    k = _split(n)
+    *before, last = proof
+    if m <= k:
+        below = _roots_from(m, k, before, old_root, whole)
+        return below and (below[0], node_hash(below[1], last))
+    below = _roots_from(m - k, n - k, before, old_root, False)
+    return below and (node_hash(last, below[0]), node_hash(last, below[1]))
+
+
 @dataclass(frozen=True, slots=True)
 class CompactRange:
     """What appending to a tree needs: its size and the roots of its perfect subtrees, largest first."""

@@ -114,7 +114,14 @@ class Key:
         return encode([KEY, self.key])
 
 
-AnyObject = Transaction | Raw | Receipt | Header | Key
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Evidence, as its bytes: `textbook.evidence` says what it proves."""
+
+    body: bytes
+
+
+AnyObject = Transaction | Raw | Receipt | Header | Key | Proof
 
 
 def object_hash(body: bytes) -> bytes:
@@ -145,6 +152,8 @@ def parse_object(body: bytes) -> AnyObject:
         return Key(octets(fields[0], 32))
     if kind == RAW and len(fields) == 2:
         return _raw(text(fields[0], 512), text(fields[1], 128))
+    if kind == EVIDENCE:
+        return Proof(body)
     raise Malformed(f"no object: kind {kind} with {len(fields)} fields")
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from nacl.signing import SigningKey
 
+from gateway.core.evidence import verify_evidence
 from gateway.core.message.downlink import encode_downlink
 from gateway.core.message.uplink import decode_uplink
 from gateway.core.submission import Upload
-from gateway.core.wallet.objects import decode_object
+from gateway.core.wallet.objects import Kind, decode_object
 from gateway.core.wallet.transaction import RawTransaction, Transaction
 from gateway.core.wallet.upload import SnapshotUpload, TransactionsUpload
 from gateway.model import Source, Stamp, TimeQuality
@@ -114,6 +115,9 @@ async def audit(store: Store) -> dict[int, list[bytes]]:
 
 def identity_of(body: bytes) -> bytes | None:
     """Of a transaction's object, else None."""
+    if body[1] == Kind.EVIDENCE:
+        verify_evidence(body)
+        return None
     value = decode_object(body)
     return value.identity if isinstance(value, Transaction | RawTransaction) else None
 
