@@ -18,6 +18,7 @@ Two sockets. ``PATH`` carries what the board's pins carry; each message, either 
     status      counter, state, violations of the chip's rules so far, emissions, what was not heard and why
     subscribe   from now on a line {"event": "tx", ...} at the end of each emission
 
-``python -m simulators.concentrator --socket run/sx1301.sock --firmware run/firmware`` starts one and writes
-the three test images that it takes for the real ones.
+``python -m simulators.concentrator --socket run/sx1301.sock --firmware run/firmware`` starts one, writes the
+three test images that it takes for the real ones and prints the configuration that leads to it;
+``python -m simulators.concentrator.tell --help`` has the faults and frames that it can be told of.
 """

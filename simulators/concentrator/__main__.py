@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from simulators.concentrator.chip import Chip
-from simulators.concentrator.images import TEST_IMAGES
+from simulators.concentrator.images import TEST_IMAGES, TEST_SHA256
 from simulators.concentrator.server import ConcentratorServer
 
 
@@ -29,8 +29,23 @@ def main() -> None:
     chip = Chip(lambda: time.monotonic_ns() // 1000, pps_phase_us=phase_us)
     with ConcentratorServer(chip, arguments.socket):
         sys.stdout.write(f"listening on unix:{arguments.socket}\n")
+        if arguments.firmware is not None:
+            sys.stdout.write(_configuration(arguments.socket.absolute(), arguments.firmware.absolute()))
         sys.stdout.flush()
         signal.sigwait({signal.SIGINT, signal.SIGTERM})
+
+
+def _configuration(path: Path, firmware: Path) -> str:
+    """What a gateway's configuration says to drive this board."""
+    return f"""\
+a gateway drives it with this in config.yml, beside frequency and region:
+  lora:
+    driver: lora_sx1301
+    options:
+      address: unix:{path}
+      firmware: {firmware}
+      firmware_sha256:        # of the test images; a real board takes Semtech's, without this
+""" + "".join(f"        {name}: {digest}\n" for name, digest in TEST_SHA256.items())
 
 
 if __name__ == "__main__":

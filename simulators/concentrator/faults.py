@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Cure = Literal["soft_reset", "hard_reset", "never"]
 
@@ -27,10 +27,12 @@ class Faults:
     no_pps: bool = False
 
     def set(self, name: str, value: Any) -> None:
-        """Set one by name; None makes it healthy. KeyError for an unknown name."""
+        """Set one by name; None makes it healthy. ValueError for an unknown name or an impossible value."""
         known = {field.name: field.default for field in fields(self)}
         if name not in known:
-            raise KeyError(f"no fault {name!r}; there are {', '.join(sorted(known))}")
+            raise ValueError(f"no fault {name!r}; there are {', '.join(sorted(known))}")
+        if value is not None and not _possible(name, value):
+            raise ValueError(f"fault {name!r} cannot be {value!r}")
         setattr(self, name, known[name] if value is None else value)
 
     def reset(self, kind: Cure) -> None:
@@ -51,3 +53,16 @@ class Faults:
             if at >= 8 * len(noisy):
                 return bytes(noisy)
             noisy[at >> 3] ^= 1 << (at & 7)
+
+
+def _possible(name: str, value: Any) -> bool:
+    if name in ("frozen_counter", "rx_dead", "agc_stuck"):
+        return value in get_args(Cure)
+    if name in ("missing_chip", "spi_gone", "no_pps"):
+        return isinstance(value, bool)
+    if name == "pll":
+        return value in ("", "A", "B", "AB")
+    if name == "bit_error_rate":
+        return type(value) in (int, float) and 0 <= value < 1
+    highest = {"stuck_miso": 0xFF, "calibration": 0xFF, "corrupt_firmware": 8191}.get(name, 100_000_000)
+    return type(value) is int and 0 <= value <= highest

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from drivers.base import LoraDownlink, TxRequest
 from drivers.lora_sx1301 import Sx1301Driver
 from drivers.transport.gpio import open_output
 from drivers.transport.spi import open_spi
-from simulators.concentrator.images import TEST_SHA256
 from simulators.concentrator.rig import Rig
+from simulators.concentrator.tell import main as tell
 
 
 @pytest.fixture
@@ -149,7 +150,9 @@ async def test_the_model_runs_as_a_process_with_its_own_firmware(tmp_path: Path)
     try:
         assert process.stdout is not None
         assert await process.stdout.readline() == f"listening on unix:{path}\n".encode()
-        settings = {"address": f"unix:{path}", "firmware": str(firmware), "firmware_sha256": TEST_SHA256}
+        await process.stdout.readline()
+        printed = b"".join([await process.stdout.readline() for _ in range(9)])
+        settings = yaml.safe_load(printed)["lora"]["options"]
         with Rig(tmp_path) as other:  # only for its clock: true speed
             async with Sx1301Driver("hill", settings, clock=other.clock) as radio:
                 with Control(str(path)) as control:
@@ -183,3 +186,24 @@ async def test_full_load_on_eight_channels_overruns_nothing(rig: Rig) -> None:
                     assert len((await anext(frames)).payload) == size
             assert control.ask(op="status")["unheard"] == []
         assert radio.stats().frames == {"ok": 424}
+
+
+def test_a_technician_tells_the_model_of_faults_and_frames(
+    rig: Rig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(rig.server.path)
+    assert tell([path, "fault", "name=pll", "value=B"]) == 0
+    assert tell([path, "fault", "name=bit_error_rate", "value=1e-5"]) == 0
+    assert (rig.chip.faults.pll, rig.chip.faults.bit_error_rate) == ("B", 1e-5)
+    assert tell([path, "fault", "name=pll", "value=null"]) == 0
+    assert rig.chip.faults.pll == ""
+    capsys.readouterr()
+    assert tell([path, "rx", "frequency_hz=868100000", "payload=0011"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"heard": False, "reason": "not started"}
+    assert tell([path, "fault", "name=frozen_counter", "value=maybe"]) == 1
+    assert "fault 'frozen_counter' cannot be 'maybe'" in capsys.readouterr().out
+    assert tell([f"{path}.none", "status"]) == 1
+    assert "python -m simulators.concentrator --socket" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        tell([path, "fault", "pll"])
+    assert "'pll' is not NAME=VALUE" in capsys.readouterr().err

@@ -392,5 +392,5 @@ def test_a_vanished_bus_raises(started: Bench) -> None:
 
 
 def test_an_unknown_fault_is_refused(bench: Bench) -> None:
-    with pytest.raises(KeyError, match="no fault 'gremlin'"):
+    with pytest.raises(ValueError, match="no fault 'gremlin'"):
         bench.chip.faults.set("gremlin", True)
