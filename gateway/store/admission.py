@@ -155,14 +155,16 @@ class Admission:
     def _head_objects(
         self, group: Group, submission: Submission, plans: Sequence[_Plan], *, is_snapshot: bool
     ) -> list[NewObject]:
-        """The header, and the uploader's key where this entry is the first to cover something of it."""
+        """The header, and the uploader's key where this entry is the first to cover something of it, or where
+        the key settles what came before it: the coordinator has to learn it too."""
         objects: list[NewObject] = []
         if submission.snapshot is not None and is_snapshot:
             objects.append((int(Kind.SNAPSHOT), submission.snapshot.header, int(ObjectState.VERIFIED), None))
         row = self._keys.find(submission.key)
         if row is None or row.logged or submission.key is None:
             return objects
-        if objects or any(plan.transaction or plan.receipt for plan in plans):
+        settles = any(plan.rises and plan.item.key == submission.key for plan in plans)
+        if objects or settles or any(plan.transaction or plan.receipt for plan in plans):
             body = encode_object(DeviceKeyObject(submission.key))
             group.logged_keys.append((group.state.next_ordinal + len(objects), row.id))
             self._keys.stage(submission.key, logged=True)

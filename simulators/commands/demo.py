@@ -28,7 +28,7 @@ INTERRUPTED = 130
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the wallets and of the air.")
 @click.option("--keep", is_flag=True, help="Keep the folder with databases and logs.")
 def command(*, seconds: float, report_file: Path | None, seed: int, keep: bool) -> None:
-    """Wallets pay each other and hand over by LoRa and Wi-Fi, also while the backhaul is cut.
+    """Wallets pay each other and hand over by every radio, also while the backhaul is cut.
 
     Exits with 1 if anything accepted was lost, a root differs or a receipt does not verify.
     """

@@ -5,6 +5,7 @@ children    processes, their logs, their end
 house       a folder with a coordinator and a daemon in it, started as a technician would
 board       a concentrator model in a process of its own, and the air over it
 street      phones that pass by its Bluetooth dongle
+telephones  wallets that text, the network and the gateway's modem in it, the coordinator's number
 carriers    wallets with a way to the gateway: by LoRa, by telephone over HTTP
 market      payments among the wallets
 watch       what the daemon and the coordinator say of themselves

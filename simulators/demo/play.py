@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from random import Random
 
@@ -25,6 +26,7 @@ from simulators.demo.market import Market
 from simulators.demo.report import Held, Report, failures, radio_report
 from simulators.demo.screen import Moment, RadioRow, Screen
 from simulators.demo.street import BleCarrier, Street
+from simulators.demo.telephones import Exchange, TextCarrier, pass_on
 from simulators.demo.timetable import ACKS_S, PROOFS_S, SETTLE_S, Timetable
 from simulators.demo.watch import LinkNews, Watch
 from simulators.lora.device import Medium
@@ -34,15 +36,18 @@ from simulators.lora.plans import US915
 from simulators.lora.windows import DeviceTiming
 from simulators.wallets import Season, Wallet
 
-HANDHELDS, VILLAGERS, PASSERS_BY, PHONES = 4, 3, 6, 11
+HANDHELDS, VILLAGERS, PASSERS_BY, TEXTERS, PHONES = 4, 3, 6, 3, 11
 PAYMENT_EVERY_S = 0.2
 FORGERY_EVERY_S = 2.0
 LOOK_EVERY_S = 0.25
 AIR_LOSS = 0.015
 UDP = UdpFaults(lose=0.005, double=0.02, delay=0.02)
 FORWARDER = bytes.fromhex("b827ebfffe0d3a01")
-PROOFS = {"lora": 1, "village": 1, "ble": 3, "http": 5}
-"""Inclusion proofs asked for: by LoRa each takes several frames both ways."""
+PROOFS = {"lora": 1, "village": 1, "ble": 3, "gsm": 1, "http": 5}
+"""Inclusion proofs asked for: by LoRa each takes several frames both ways, by text five messages."""
+
+TELL_AFTER_S = 2
+"""Of a coordinator out of reach, before it is told by text message."""
 
 ALARMING = frozenset({"warning", "error", "critical"})
 
@@ -59,7 +64,8 @@ async def play(folder: Path, timetable: Timetable, seed: int, screen: Screen) ->
     async with AsyncExitStack() as stack:
         concentrator = await stack.enter_async_context(board(folder))
         street = await stack.enter_async_context(Street(seed).open())
-        sections = radios(concentrator, street)
+        exchange = await stack.enter_async_context(Exchange(folder, seed).open())
+        sections = radios(concentrator, street, exchange)
         here = await stack.enter_async_context(house(folder, Random(seed), None, **sections))
         http = await stack.enter_async_context(session())
         air = await stack.enter_async_context(over(concentrator, Random(seed + 1), AIR_LOSS, IMPATIENT))
@@ -68,16 +74,16 @@ async def play(folder: Path, timetable: Timetable, seed: int, screen: Screen) ->
         await stack.enter_async_context(forwarder)
         await until(forwarder.pulled.is_set, "the gateway did not answer the village's packet forwarder")
         start_ms = time.time_ns() // 1_000_000 - 7 * 86_400_000
-        season = Season(HANDHELDS + VILLAGERS + PASSERS_BY + PHONES, seed, start_ms=start_ms)
-        carriers, forger = _carriers(here, season, air, ether, street, http, Random(seed))
-        stage = Stage(
-            here, concentrator, timetable, Market(season, carriers), forger, Watch(here, http), screen
-        )
+        wallets = HANDHELDS + VILLAGERS + PASSERS_BY + TEXTERS + PHONES
+        season = Season(wallets, seed, start_ms=start_ms)
+        carriers, forger = _carriers(here, season, air, ether, street, exchange, http, Random(seed))
+        market, watch = Market(season, carriers), Watch(here, http)
+        stage = Stage(here, concentrator, timetable, market, forger, exchange, watch, screen)
         return await stage.run(seed)
 
 
-def radios(concentrator: Board, street: Street) -> dict[str, Mapping[str, object]]:
-    """A concentrator and a dongle of our own, and a village that kept its packet forwarder."""
+def radios(concentrator: Board, street: Street, exchange: Exchange) -> dict[str, Mapping[str, object]]:
+    """A concentrator, a dongle and a modem of our own, and a village that kept its packet forwarder."""
     return {
         "lora": {
             "frequency": 915,
@@ -87,6 +93,7 @@ def radios(concentrator: Board, street: Street) -> dict[str, Mapping[str, object
             "options": concentrator.options(),
         },
         "ble": {"controller": street.controller},
+        "gsm": exchange.options(TELL_AFTER_S),
         "radios": {"village": {"driver": "lora_gwmp", "options": {"port": 0}}},
     }
 
@@ -97,6 +104,7 @@ def _carriers(
     air: Air,
     ether: Ether,
     street: Street,
+    exchange: Exchange,
     http: aiohttp.ClientSession,
     random: Random,
 ) -> tuple[Mapping[str, Sequence[Carrier]], Forger]:
@@ -108,10 +116,10 @@ def _carriers(
     def lora(wallet: Wallet, medium: Medium) -> LoraCarrier:
         return LoraCarrier(wallet, here.gateway_key, ORIGIN, medium, random, now_ms)
 
-    handhelds = season.wallets[:HANDHELDS]
-    villagers = season.wallets[HANDHELDS:][:VILLAGERS]
-    passers_by = season.wallets[HANDHELDS + VILLAGERS :][:PASSERS_BY]
-    phones = season.wallets[HANDHELDS + VILLAGERS + PASSERS_BY :]
+    wallets = iter(season.wallets)
+    handhelds, villagers, passers_by, texters, phones = (
+        list(islice(wallets, count)) for count in (HANDHELDS, VILLAGERS, PASSERS_BY, TEXTERS, PHONES)
+    )
     spots = places([7] * HANDHELDS, LogDistance(), random, radius_km=RADIUS_KM)
     mediums = [
         air.handset(one.device_id, spot, HYBRID_WINDOW_US) for one, spot in zip(handhelds, spots, strict=True)
@@ -122,6 +130,10 @@ def _carriers(
         "ble": [
             BleCarrier(number, one, here.gateway_key, street, random, now_ms)
             for number, one in enumerate(passers_by)
+        ],
+        "gsm": [
+            TextCarrier(number, one, here.gateway_key, exchange.network, now_ms)
+            for number, one in enumerate(texters)
         ],
         "http": [PhoneCarrier(one, here.gateway_key, http, here.http, now_ms) for one in phones],
     }
@@ -138,6 +150,7 @@ class Stage:
         timetable: Timetable,
         market: Market,
         forger: Forger,
+        exchange: Exchange,
         watch: Watch,
         screen: Screen,
     ) -> None:
@@ -146,6 +159,7 @@ class Stage:
         self._times = timetable
         self._market = market
         self._forger = forger
+        self._exchange = exchange
         self._watch = watch
         self._screen = screen
         self._began = time.monotonic()
@@ -153,12 +167,13 @@ class Stage:
         self._down_s = 0.0
         self._backlog_most = 0
         self._cheats = 0
+        self._texts_believed = 0
         self._link = LinkNews()
 
     async def run(self, seed: int) -> Report:
         """From the first payment to the report."""
         self._began = time.monotonic()
-        self._say(f"coordinator, gateway and two LoRa radios are up; logs are in {self._house.folder}")
+        self._say(f"coordinator, gateway and its radios are up; logs are in {self._house.folder}")
         async with self._attended():
             settled = await self._in_time(self._times.deadline, self._act())
             if settled:
@@ -196,7 +211,7 @@ class Stage:
                 me.cancel()
 
         tasks = [asyncio.create_task(attend(one)) for one in self._processes]
-        tasks.append(asyncio.create_task(self._look()))
+        tasks += [asyncio.create_task(self._look()), asyncio.create_task(self._pass_on_texts())]
         try:
             yield
         except asyncio.CancelledError:
@@ -279,6 +294,16 @@ class Stage:
                     proofs[at] = await carrier.prove(content, self._house.coordinator_key)
         return proofs
 
+    async def _pass_on_texts(self) -> None:
+        """What the gateway texts to the coordinator's number while nothing else gets through."""
+        here = self._house
+        async with session() as http:
+            while True:
+                size = await pass_on(await self._exchange.texts.get(), http, here.api_url, here.token)
+                if size is not None:
+                    self._texts_believed += 1
+                    self._say(f"by text message the coordinator knows the root of {size} entries")
+
     async def _look(self) -> None:
         """The screen, and in words what changed since the last look."""
         conflicts, told = 0, 0
@@ -323,6 +348,7 @@ class Stage:
                 self._row("lora", "US915, its concentrator", f"{self._watch.frames('lora')} frames"),
                 self._row("village", "US915, packet forwarder", f"{self._watch.frames('village')} frames"),
                 self._row("ble", "phones passing by", f"{self._watch.frames('ble')} messages"),
+                self._row("gsm", "feature phones, by text", f"{self._watch.frames('gsm')} messages"),
                 self._row("http", "phones on its Wi-Fi", "uploads"),
             ],
         )
@@ -372,6 +398,7 @@ class Stage:
             proofs_failed=sum(one is False for one in proofs),
             double_spends_made=self._cheats,
             conflicts_kept=self._watch.conflicts,
+            checkpoints_by_text=self._texts_believed,
             backhaul_down_s=round(self._down_s, 2),
             backlog_most=self._backlog_most,
         )

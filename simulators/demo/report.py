@@ -55,6 +55,7 @@ class Report:
     proofs_failed: int
     double_spends_made: int
     conflicts_kept: int
+    checkpoints_by_text: int
     backhaul_down_s: float
     backlog_most: int
     failures: Sequence[str] = field(default_factory=tuple)
@@ -149,13 +150,14 @@ def _sums(report: Report) -> list[str]:
     verified, twice = report.payments_verified_by_coordinator, report.payments_stored_twice
     promises = f"{report.promises_verified} promises verified offline, {report.promises_failed} failed"
     proofs = f"{report.proofs_verified} of {report.proofs_asked} proofs asked for came and verified"
+    texts = f"{report.checkpoints_by_text} checkpoint by text message"
     unsettled = [] if report.settled else ["unsettled some wallets were not done by the deadline"]
     return [
         *unsettled,
         f"log       {log}",
         f"payments  {report.payments} made, {verified} verified by the coordinator, {twice} stored twice",
         f"receipts  {promises}; {proofs}",
-        f"backhaul  down for {report.backhaul_down_s:.1f} s, backlog up to {report.backlog_most}",
+        f"backhaul  down for {report.backhaul_down_s:.1f} s, backlog up to {report.backlog_most}; {texts}",
         f"evidence  {report.double_spends_made} double spend made, {report.conflicts_kept} kept as conflict",
     ]
 

@@ -56,7 +56,7 @@ async def test_the_demo_ends_with_nothing_lost_and_a_report_that_says_so(folder:
     told = json.loads(report.read_text())
     assert told["ok"] and told["roots_equal"] and told["failures"] == []
     radios = {radio["radio"]: radio for radio in told["radios"]}
-    assert set(radios) == {"lora", "village", "ble", "http"}
+    assert set(radios) == {"lora", "village", "ble", "gsm", "http"}
     for radio in radios.values():
         assert radio["accepted"] == radio["acked"] > 0
         assert (radio["lost"], radio["duplicated"]) == (0, 0)
@@ -67,6 +67,7 @@ async def test_the_demo_ends_with_nothing_lost_and_a_report_that_says_so(folder:
     assert told["conflicts_kept"] == told["double_spends_made"] == 1
     assert told["payments_verified_by_coordinator"] == told["payments"]
     assert told["backhaul_down_s"] > 1
+    assert told["checkpoints_by_text"] <= 1
     assert "the backhaul is cut" in said and "Everything accepted is at the coordinator" in said
     assert running_in(folder) == {}
     assert left_in(folder) == [report]

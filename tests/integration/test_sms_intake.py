@@ -18,7 +18,7 @@ from drivers.errors import DriverLost, TransmitRefused
 from gateway.core.sms.courtesy import Courtesy
 from gateway.services.sms_intake import MAX_PAYMENTS, Desk, SmsIntake
 from gateway.systemclock import SystemClock
-from simulators.textbook.objects import Receipt, Transaction, object_hash, transaction_of
+from simulators.textbook.objects import Key, Receipt, Transaction, object_hash, transaction_of
 from simulators.wallets import Payment, Wallet
 from simulators.wallets.receipts import verify_promise
 from simulators.wallets.sms import (
@@ -125,6 +125,24 @@ def paid() -> tuple[Wallet, Payment, Receipt]:
     payment = bob.accept(alice.pay(bob.device_id, 12.5, NOW), NOW + 9)
     assert payment.receipt is not None
     return alice, payment, payment.receipt
+
+
+async def test_a_key_that_verifies_what_came_before_it_is_logged_so_that_the_coordinator_learns_it(
+    tmp_path: Path,
+) -> None:
+    alice, payment, _ = paid()
+    message = as_data("P1", payment_body(payment.transaction))
+    async with store_rig(tmp_path / "db") as behind:
+        desk = intake(behind)
+        for unverified in (True, False, False):
+            answer = await desk.answer(message, PHONE)
+            assert answer is not None
+            assert promise_of(opened(answer)[1]).unverified is unverified
+            await desk.answer(hello(alice.key), PHONE)
+        batch = await behind.store.read_batch(0, 8, 1 << 20)
+        logged = [one.hash for entry in batch.entries for one in entry.objects]
+        assert logged == [object_hash(payment.transaction.encode()), object_hash(Key(alice.key).encode())]
+        await audit(behind.store)
 
 
 async def test_a_receipt_needs_its_payment_first_and_the_best_one_under_its_id(tmp_path: Path) -> None:
