@@ -18,6 +18,7 @@ from drivers.lora_sx1301.firmware import Firmware
 from drivers.lora_sx1301.images import load_firmware
 from drivers.lora_sx1301.rivals import rivals
 from drivers.lora_sx1301.settings import Settings
+from drivers.lora_sx1301.start import SEAT
 from drivers.lora_sx1301.watchdog import judge
 
 COUNTED_S = 1.0  # between two looks at the counter
@@ -35,7 +36,7 @@ NAMES = {
 FIXES = {
     "bus": "seat the board and see what the kernel says (sudo dmesg | tail); where another program holds the "
     "bus, stop that; where the board is simulated, start its simulator",
-    "chip": "seat the board on all 40 pins, power it, and check that its reset line idles low",
+    "chip": SEAT,
     "version": "check that the board carries an SX1301 and that nothing else drives this SPI bus",
     "spi": "shorter SPI wires, a better supply, no other board on the header",
     "pll": "set lora.frequency to the board's band; if it is right, the board's clock or supply is faulty",
@@ -124,7 +125,7 @@ async def _of_the_start(
     seen = _Seen(settings, chip.clock_hz)
     for step in WIRE_STEPS if firmware is None else STEPS:
         if failure is not None and step == _step(failure):
-            yield Check(NAMES[step], "fail", str(failure), FIXES[_part(failure)])
+            yield _failed(NAMES[step], failure, FIXES[_part(failure)])
             return
         if failure is None or _part(failure) != "bus":
             yield _passed(step, seen(step), chip, settings)

@@ -23,6 +23,7 @@ PPM_OFFSET = 0x60
 ALL_FACTORS = 0x7E  # bit 1 is SF7, bit 6 SF12
 FSK_SYNC_WORD = 0xC194C1
 MAX_GAINS = 16
+SEAT = "seat the board on all 40 pins, power it, and check that its reset line idles low"
 
 
 def start(
@@ -71,8 +72,8 @@ def probe(registers: Registers) -> Steps[None]:
     if miso in (b"\0\0\0", b"\xff\xff\xff") and seen in (0, 0xFF):
         raise StartFailure(
             "chip",
-            f"no concentrator answers: every byte read is 0x{seen:02x} (data line stuck or nothing there); "
-            "check that the board is seated, powered, and that its reset line idles low",
+            f"no concentrator answers: every byte read is 0x{seen:02x} (data line stuck or nothing there)"
+            f"; {SEAT}",
         )
     raise StartFailure("version", f"chip version reads {seen}, expected {VERSION}: wrong chip or noisy SPI")
 

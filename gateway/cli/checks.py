@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -21,6 +22,8 @@ class Screen:
         self._quiet = quiet
         self._live = sys.stdout.isatty()
         self._drawn = 0
+        # What a driver logs on its way stands in the check it leads to; between the lines it would be noise.
+        logging.getLogger("drivers").addHandler(logging.NullHandler())
 
     def line(self, check: Check) -> None:
         """A check; what to do stands below it."""
@@ -46,6 +49,12 @@ class Screen:
         if left_s:
             yield f"      listening, {left_s:.0f} s more"
         yield from channel_table([channel_document(one) for one in channels])
+
+
+def worst(checks: Sequence[Check]) -> str:
+    """``fail``, else ``warn``, else ``pass``."""
+    verdicts = {check.verdict for check in checks}
+    return next((one for one in ("fail", "warn") if one in verdicts), "pass")
 
 
 def heard(channels: Sequence[ChannelFigures], seconds: float) -> Check:

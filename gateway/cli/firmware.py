@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,11 @@ from gateway.cli.options import config_option
 from gateway.config import CONCENTRATOR, Config, concentrator_settings, load, radio_setups
 from gateway.errors import CommandError
 from gateway.systemclock import SystemClock
+
+GET = (
+    "get https://github.com/Lora-net/lora_gateway and run: "
+    "offgrid-gateway firmware import lora_gateway/libloragw/src"
+)
 
 
 @click.group("firmware")
@@ -30,28 +36,35 @@ def import_(config_path: Path, sources: tuple[Path, ...]) -> None:
     For a RAK2245: git clone https://github.com/Lora-net/lora_gateway, then import
     lora_gateway/libloragw/src. Size, parity and digest must be right; nothing is stored otherwise.
     """
+    names = []
     for name, keeper in keepers(load(config_path)):
         try:
             _echo(name, keeper.import_firmware(sources))
         except DriverConfigError as error:
             raise CommandError(f"{name}: {error}") from None
-    click.echo("a gateway that runs takes them with: offgrid-gateway restart RADIO")
+        names.append(name)
+    commands = " and ".join(f"offgrid-gateway restart {name}" for name in names)
+    click.echo(f"a gateway that runs takes them with: {commands}")
 
 
 @command.command("status")
 @config_option
-def status(config_path: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(config_path: Path, as_json: bool) -> None:
     """Which images there are, and what is wrong with them. Exits with 1 where the gateway would halt."""
-    wrong = False
-    for name, keeper in keepers(load(config_path)):
-        images = keeper.firmware_status()
-        _echo(name, images)
-        wrong |= any(image.problem for image in images)
+    found = {name: keeper.firmware_status() for name, keeper in keepers(load(config_path))}
+    if as_json:
+        click.echo(json.dumps({name: [_document(one) for one in found[name]] for name in found}, indent=2))
+    else:
+        for name, images in found.items():
+            _echo(name, images)
+    wrong = [f"{name} {image.name}" for name, images in found.items() for image in images if image.problem]
     if wrong:
-        raise CommandError(
-            "get https://github.com/Lora-net/lora_gateway and run: "
-            "offgrid-gateway firmware import lora_gateway/libloragw/src"
-        )
+        raise CommandError(f"without {', '.join(wrong)} the radio halts: {GET}")
+
+
+def _document(image: ImageStatus) -> dict[str, str | None]:
+    return {"image": image.name, "path": str(image.path), "sha256": image.sha256, "problem": image.problem}
 
 
 def keepers(config: Config) -> Iterator[tuple[str, FirmwareKeeper]]:

@@ -11,7 +11,7 @@ import click
 
 from drivers.base import Check, SelfTesting
 from drivers.registry import load_driver
-from gateway.cli.checks import Screen
+from gateway.cli.checks import Screen, worst
 from gateway.cli.options import config_option
 from gateway.cli.running import NotRunning, ask
 from gateway.config import Config, load, radio_setups
@@ -34,9 +34,11 @@ def command(name: str, config_path: Path, as_json: bool) -> None:
     radio = _chosen(config, name)
     _refuse_while_held(config, name)
     checks = asyncio.run(_run(radio, Screen(quiet=as_json)))
+    verdict = worst(checks)
     if as_json:
-        click.echo(json.dumps({"radio": name, "checks": [asdict(check) for check in checks]}, indent=2))
-    if any(check.verdict == "fail" for check in checks):
+        found = [asdict(check) for check in checks]
+        click.echo(json.dumps({"radio": name, "verdict": verdict, "checks": found}, indent=2))
+    if verdict == "fail":
         raise SystemExit(1)
 
 

@@ -28,7 +28,7 @@ from drivers.base import (
 )
 from drivers.errors import DriverConfigError, DriverError, TransmitRefused
 from drivers.registry import load_driver
-from gateway.cli.checks import Screen, heard
+from gateway.cli.checks import Screen, heard, worst
 from gateway.cli.options import config_option
 from gateway.cli.running import NotRunning, ask
 from gateway.config import Config, RadioSetup, gps_setup, load, radio_setups
@@ -151,8 +151,7 @@ class Test:
     @property
     def verdict(self) -> str:
         """The worst of all."""
-        verdicts = {check.verdict for check in self._checks}
-        return next((one for one in ("fail", "warn") if one in verdicts), "pass")
+        return worst(self._checks)
 
     def document(self) -> dict[str, object]:
         """For programs."""
@@ -224,7 +223,7 @@ class Test:
         if abs(off_ppm) > 100:
             fix = "something else than a pulse a second is on the PPS line"
             return Check("PPS", "fail", f"the counter latched {advanced} us in {PPS_S:g} s", fix)
-        return Check("PPS", "pass", f"{whole} pulses, {advanced} us between them ({off_ppm:+.1f} ppm)")
+        return Check("PPS", "pass", f"{whole} s of pulses, counted as {advanced} us ({off_ppm:+.1f} ppm)")
 
     async def _send(self, radio: Transmitter, emission: Emission) -> Check:
         """Through the link, so that its airtime counts for the gateway too."""

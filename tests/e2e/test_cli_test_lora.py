@@ -106,6 +106,8 @@ def test_a_board_that_is_well_passes_every_step(rig: Rig, run: Any) -> None:
         ("bit_error_rate", 1e-3, "burst", "fail", "read back wrong"),
         ("pll", "A", "PLL", "fail", "the PLL of radio A does not lock"),
         ("calibration", 0x80, "calibration", "fail", "calibration status 0x80"),
+        ("corrupt_firmware", 4097, "calibration", "fail", "the chip's memory is damaged"),
+        ("frozen_counter", "never", "counter", "fail", "the counter is frozen"),
         ("calibration", 0xF7, "calibration", "warn", "receive image of radio A not calibrated"),
         ("agc_stuck", "never", "microcontrollers", "fail", "gain control status 0x00"),
         ("spi_gone", True, "SPI", "fail", "SPI device vanished"),
@@ -121,6 +123,8 @@ def test_what_is_wrong_has_its_line_and_what_to_do(
     assert seen[step]["verdict"] == verdict
     assert words in seen[step]["seen"]
     assert seen[step]["fix"]
+    assert seen[step]["fix"] not in seen[step]["seen"]
+    assert result.stderr == ""
     assert result.exit_code == (1 if verdict == "fail" else 0)
     names = list(seen)
     assert all(seen[name]["verdict"] == "pass" for name in names[: names.index(step)])
@@ -195,7 +199,14 @@ def test_firmware_is_imported_where_the_radio_looks_for_it(rig: Rig, tmp_path: P
     done = typed.invoke(main, ["firmware", "import", "--config", str(path), str(images)])
     assert done.exit_code == 0
     assert done.stdout.count(": right") == 3
-    assert typed.invoke(main, ["firmware", "status", "--config", str(path)]).exit_code == 0
+    assert done.stdout.endswith("offgrid-gateway restart lora\n")
+    status = typed.invoke(main, ["firmware", "status", "--json", "--config", str(path)])
+    assert status.exit_code == 0
+    assert [(one["image"], one["problem"]) for one in json.loads(status.stdout)["lora"]] == [
+        ("arb", None),
+        ("agc", None),
+        ("cal", None),
+    ]
 
 
 def test_a_damaged_image_is_refused_and_nothing_is_stored(rig: Rig, tmp_path: Path) -> None:

@@ -318,7 +318,7 @@ def test_nothing_is_sent_before_the_gain_control_runs(bench: Bench) -> None:
         ("pll", "A", "pll", "PLL of radio A does not lock at 867.500 MHz"),
         ("pll", "B", "pll", "PLL of radio B"),
         ("calibration", 0x01, "calibration", "calibration status 0x01"),
-        ("corrupt_firmware", 5000, "spi", "calibration firmware reads back wrong in 1 of 8192"),
+        ("corrupt_firmware", 5000, "firmware", "wrong in 1 of 8192 bytes, 5 times, byte 5000 each time"),
         ("agc_stuck", "never", "agc", "gain control status 0x00, expected 0x10"),
     ],
 )
