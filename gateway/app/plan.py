@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from gateway.core.last_way import LastWay
 from gateway.core.owed import Owed
 from gateway.core.timekeeper import Timekeeper
 from gateway.core.vitals import Part, Vitals
-from gateway.keys import Identity, load_identity
+from gateway.keys import Identity, handed_over, load_identity
 from gateway.keys.tokens import TokenFile
 from gateway.services import control, retention
 from gateway.services.acts import Acts
@@ -111,7 +112,9 @@ class Ground:
 
     @classmethod
     def of(cls, path: Path, config: Config) -> Ground:
-        identity = load_identity(config.security.private_key_path, config.security.certificate_path)
+        security = config.security
+        key_path = handed_over(security.private_key_path, os.environ)
+        identity = load_identity(key_path, security.certificate_path)
         clock = SystemClock()
         admission = Admission(settings.rates(config), blocked=config.limits.blocked_devices)
         live = Live(path, config, admission)

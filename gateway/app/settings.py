@@ -15,6 +15,7 @@ from gateway.core.certificate_dates import Validity
 from gateway.core.last_way import LastWaySettings
 from gateway.core.vitals import Circumstances
 from gateway.errors import FatalError
+from gateway.keys import handed_over
 from gateway.model import RetentionPolicy, Stamp, TimeQuality
 from gateway.services.sync_link import LinkSettings, client_context
 from gateway.store import Limits, StoreSettings
@@ -93,7 +94,7 @@ def retention_policy(config: Config, now: Stamp) -> RetentionPolicy:
 def link_settings(config: Config) -> LinkSettings:
     """The way to the coordinator. Raises OSError where a certificate cannot be read."""
     network, security = config.network, config.security
-    certificate = (security.certificate_path, security.private_key_path)
+    certificate = (security.certificate_path, handed_over(security.private_key_path, os.environ))
     secure = network.ws_url.startswith("wss:")
     tls = client_context(network.tls.ca_path, certificate if network.tls.client_certificate else None)
     return LinkSettings(

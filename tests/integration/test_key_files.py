@@ -19,7 +19,7 @@ from nacl.signing import VerifyKey
 
 from gateway.core.pin import CoordinatorKey
 from gateway.errors import FatalError, KeyFileError, NeedsPerson
-from gateway.keys import durable, load_identity, pinned_key, store_pin
+from gateway.keys import durable, handed_over, load_identity, pinned_key, store_pin
 from gateway.keys.generate import make_keys
 
 
@@ -287,3 +287,12 @@ def test_without_a_pin_or_with_a_damaged_one_a_person_is_told_what_to_do(tmp_pat
     path.mkdir()
     with pytest.raises(NeedsPerson, match="cannot be read"):
         pinned_key(None, path)
+
+
+def test_a_key_that_systemd_hands_over_is_taken_in_place_of_the_file(tmp_path: Path) -> None:
+    key = tmp_path / "etc" / "gateway.key"
+    credentials = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    assert handed_over(key, credentials) == key
+    (tmp_path / "gateway.key").touch()
+    assert handed_over(key, credentials) == tmp_path / "gateway.key"
+    assert handed_over(key, {}) == key
