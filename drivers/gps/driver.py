@@ -20,7 +20,7 @@ import serial
 from drivers.base import Clock, DriverStats, Fix
 from drivers.errors import DriverConfigError, DriverError, DriverLost
 from drivers.gps import ubx
-from drivers.gps.nmea import Gga, Rmc
+from drivers.gps.nmea import NANO, Gga, Rmc
 from drivers.gps.reference import TimeReference, Verdict
 from drivers.gps.stream import GpsStream
 from drivers.gps.ubx import TimeGps
@@ -140,7 +140,7 @@ class GpsDriver:
         except DriverError as error:
             log.debug("%s: no counter to go with the second: %s", self._name, error)
             return
-        self._pulses[self.reference.pulse(counter_us, unix_ns)] += 1
+        self._pulses[self.reference.pulse(counter_us, whole_second(unix_ns))] += 1
 
     def stats(self) -> DriverStats:
         """Messages by kind; ``pulses_*`` say how PPS and counter agree."""
@@ -152,3 +152,9 @@ class GpsDriver:
         frames = {**self._messages, "malformed": self._stream.errors}
         note = "no fix" if self._fix.latitude_deg is None else ""
         return DriverStats(frames=frames, gauges=gauges, note=note)
+
+
+def whole_second(unix_ns: int) -> int:
+    """The second that a pulse began, of a solution for about then: u-blox receivers solve up to half a
+    millisecond beside it (NAV-TIMEGPS, fTOW), which on the reference would be a drift of 500 ppm."""
+    return (unix_ns + NANO // 2) // NANO * NANO

@@ -14,8 +14,15 @@ from gateway.cli.channels import channel_table
 from gateway.cli.options import config_option, socket_option
 from gateway.cli.running import ask, socket_at
 from gateway.cli.status import duration
+from gateway.core.lora.regions import REGIONS
 
 Document = Mapping[str, Any]
+
+PLACES = {
+    band.name: f" ({band.low_hz / 1e6:g} to {band.high_hz / 1e6:g} MHz)"
+    for region in REGIONS.values()
+    for band in region.sub_bands
+}
 
 
 @click.group("radios", invoke_without_command=True)
@@ -58,8 +65,8 @@ def _radio(name: str, radio: Document, service: Document) -> Iterator[str]:
     yield f"  sent   {_counts(radio['transmits'])}"
     yield from channel_table(radio["channels"])
     for band, left in (radio["dutyLeftSeconds"] or {}).items():
-        used = radio["dutyUsedSeconds"][band]
-        yield f"  airtime in the hour, sub-band {band}: {used:.1f} s used, {left:.1f} s left"
+        used, where = radio["dutyUsedSeconds"][band], PLACES.get(band, "")
+        yield f"  airtime in the hour, sub-band {band}{where}: {used:.1f} s used, {left:.1f} s left"
 
 
 def _counts(counts: Document) -> str:

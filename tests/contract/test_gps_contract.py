@@ -121,14 +121,21 @@ async def test_no_device_is_lost_and_a_wrong_setting_is_for_a_person() -> None:
         GpsDriver("gps", {"port": 1}, clock=WarpClock())
 
 
-async def second(line: Line, rig: Rig, receiver: GpsDriver, unix_s: int) -> int:
-    """Wait for the model's next PPS, then let the receiver name that second. The counter of the pulse."""
+async def second(line: Line, rig: Rig, receiver: GpsDriver, unix_s: int, beside_ns: int = 0) -> int:
+    """Wait for the model's next PPS, then let the receiver name that second. The counter of the pulse.
+
+    ``beside_ns``: how far from the pulse the receiver solved for.
+    """
     at_us = rig.clock.micros()
     pulse_us = (at_us // 1_000_000 + 1) * 1_000_000
     await rig.clock.sleep((pulse_us - at_us) / 1e6 + 0.05)
     week, tow = divmod(unix_s + 18 - ubx.GPS_EPOCH_UNIX_S, ubx.WEEK_S)
     payload = (
-        (tow * 1000).to_bytes(4, "little") + bytes(4) + week.to_bytes(2, "little") + bytes((18, 7)) + bytes(4)
+        (tow * 1000).to_bytes(4, "little")
+        + beside_ns.to_bytes(4, "little", signed=True)
+        + week.to_bytes(2, "little")
+        + bytes((18, 7))
+        + bytes(4)
     )
     seen = sum(value for name, value in receiver.stats().gauges.items() if name.startswith("pulses_"))
     line.say(ubx.frame(ubx.NAV_TIMEGPS, payload))
@@ -148,8 +155,8 @@ async def test_frames_are_stamped_with_gps_time_though_the_hosts_clock_is_wrong(
             receiver.use_counter(radio.latched_counter_us)
             radio.use_time(receiver.reference)
             reading = asyncio.ensure_future(anext(receiver.fixes()))
-            await second(line, rig, receiver, 1_800_000_000)
-            pulse_us = await second(line, rig, receiver, 1_800_000_001)
+            await second(line, rig, receiver, 1_800_000_000, beside_ns=400_000)
+            pulse_us = await second(line, rig, receiver, 1_800_000_001, beside_ns=-300_000)
             assert receiver.stats().gauges["pulses_taken"] == 1
             rig.hear(b"snapshot")
             heard_us = rig.clock.micros()

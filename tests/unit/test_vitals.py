@@ -169,6 +169,6 @@ def test_radios_are_shown_by_channel_and_spreading_factor_with_airtime_used_and_
         "  sent   nothing yet",
         "  channel      MHz  SF   frames  bad CRC  RSSI dBm  SNR dB  airtime",
         "        8  867.100   12       3        2    -120.5   -12.2    2.5 s",
-        "  airtime in the hour, sub-band P: 60.0 s used, 300.0 s left",
+        "  airtime in the hour, sub-band P (869.4 to 869.65 MHz): 60.0 s used, 300.0 s left",
         "gps  fixed at 1.0, 2.0, 12 m from where the configuration says; drift -1.50 ppm",
     ]
