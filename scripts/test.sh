@@ -17,8 +17,25 @@ step() { printf '\n== %s\n' "$*"; }
 if [ $# -gt 0 ]; then
     exec "$PYTHON" -m pytest "$@"
 fi
+types_and_layers() {
+    step "mypy --strict"; "$PYTHON" -m mypy gateway drivers simulators benchmarks tests
+    step "import-linter"; .venv/bin/lint-imports
+}
+
+# The tests wait more than they compute, so the types are looked at meanwhile.
 step "ruff";          "$PYTHON" -m ruff check .
 step "ruff format";   "$PYTHON" -m ruff format --check .
-step "mypy --strict"; "$PYTHON" -m mypy gateway drivers simulators benchmarks tests
-step "import-linter"; .venv/bin/lint-imports
-step "pytest";        "$PYTHON" -m pytest -q -n 2 --dist loadgroup
+beside=$(mktemp)
+types_and_layers >"$beside" 2>&1 &
+types=$!
+trap 'kill "$types" 2>/dev/null || true; rm -f "$beside"' EXIT
+
+# CI has ten minutes for everything: interrupted before, pytest says what had failed and what still ran.
+step "pytest"
+tested=0
+timeout --foreground --signal=INT --kill-after=20 "${TESTS_WITHIN_S:-$([ -n "${CI:-}" ] && echo 480 || echo 0)}" \
+    "$PYTHON" -m pytest -q -n 2 --dist loadgroup || tested=$?
+typed=0
+wait "$types" || typed=$?
+cat "$beside"
+[ "$tested" = 0 ] && [ "$typed" = 0 ]

@@ -107,6 +107,13 @@ class Daemon:
     async def post(self, upload: bytes, path: str = "/v1/snapshots") -> Answer:
         return await ask(await self.address("http"), "POST", path, upload, "application/json")
 
+    async def status(self) -> Any:
+        """``/status`` as read after this call: a reading is kept a while, on a busy machine for seconds."""
+        kept = (await self.get("/status")).json["time"]
+        while (told := (await self.get("/status")).json)["time"] == kept:
+            await asyncio.sleep(0.01)
+        return told
+
     async def receipt(self, content: bytes) -> bytes:
         """The proof or the promise of a content, in CBOR."""
         path = f"/v1/receipts/{content.hex()}"

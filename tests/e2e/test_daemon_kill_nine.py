@@ -57,7 +57,7 @@ async def one_life(here: House, uploads: Iterator[Upload], promised: set[bytes],
 
 async def settled(here: House, daemon: Daemon) -> int:
     """The log's size, once the coordinator has all of it under the same root."""
-    store = (await daemon.get("/status")).json["store"]
+    store = (await daemon.status())["store"]
     counts = await here.coordinator.until(lambda counts: origin_of(counts)["size"] == store["size"])
     assert origin_of(counts)["root"] == store["root"]
     assert counts["forks"] == counts["breaches"] == 0

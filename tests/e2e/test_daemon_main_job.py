@@ -79,7 +79,7 @@ async def test_every_upload_of_the_wallet_s_own_libraries_is_taken_or_refused_as
         figures = await daemon.figures(gateway_log_size=sum(row["expect"]["accept"] for row in wallet_rows()))
         assert figures["conflicts_total"] == figures["conflicts_pending"] == len(conflicts)
         held = await everything_acked(here, int(figures["gateway_log_size"]))
-        status = (await daemon.get("/status")).json
+        status = await daemon.status()
         assert status["store"]["root"] == held["root"]
         assert (await here.command("log", "verify"))[0] == 0
 

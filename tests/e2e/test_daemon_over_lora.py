@@ -24,7 +24,7 @@ async def test_ledgers_handed_over_by_lora_are_promised_cosigned_and_metered(tmp
         )
         told = json.loads((await wallets.communicate())[0])
         assert wallets.returncode == 0, told
-        size = (await daemon.get("/status")).json["store"]["size"]
+        size = (await daemon.status())["store"]["size"]
         assert size > 0
         await here.coordinator.until(lambda counts: origin_of(counts)["size"] == size)
         figures = await daemon.figures(gateway_backlog_entries=0)

@@ -261,10 +261,11 @@ async def test_a_modem_that_comes_back_under_another_name_is_found_and_no_other_
         here.ports.vanish()
         here.phone.send(HERE, as_data("P1", payment_body(paid)))
         await daemon.said("service failed, will restart", after=before, service="gsm")
-        assert (await daemon.get("/health")).status == 200
+        assert (await daemon.get("/readyz")).status == 200
         here.ports.appear("usb-other")
         message = await asyncio.wait_for(here.phone.inbox.get(), 60)
         assert opened(message.text)[0] == "Q1"
-        status = (await daemon.get("/status")).json
+        status = await daemon.status()
+        assert status["status"] == "healthy"  # its only radio works again
         assert status["services"]["gsm"]["restarts"] >= 1
         assert all(one["restarts"] == 0 for name, one in status["services"].items() if name != "gsm")

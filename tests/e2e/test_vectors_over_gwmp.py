@@ -41,6 +41,6 @@ async def test_every_upload_of_the_wallets_is_answered_as_it_says_over_gwmp(tmp_
         size = sum(case["expect"]["accept"] for case in CASES)
         conflicts = sum("conflict" in case["expect"] for case in CASES)
         counts = await here.coordinator.until(lambda counts: origin_of(counts)["size"] == size)
-        status = (await daemon.get("/status")).json["store"]
+        status = (await daemon.status())["store"]
         assert (status["size"], status["root"]) == (size, origin_of(counts)["root"])
         assert status["conflictsPending"] == counts["conflicts"] == conflicts
