@@ -10,6 +10,7 @@ cd "$(dirname "$0")/.."
 ensure_venv requirements/dev.lock
 ensure_debian_tool promtool prometheus
 ensure_gammu
+ensure_debian_program chromium chromium
 ensure_debian_library faketime/libfaketimeMT.so.1 libfaketime
 
 step() { printf '\n== %s\n' "$*"; }

@@ -183,3 +183,29 @@ def test_of_several_failures_the_gravest_decides() -> None:
 def test_a_bug_counts_as_transient() -> None:
     assert outcome_of(ValueError()) is Outcome.RESTART
     assert outcome_of(FatalError()) is Outcome.STOP
+
+
+async def test_a_borrowed_service_lets_go_and_runs_again_when_it_is_given_back() -> None:
+    supervisor = Supervisor(StillClock(), rng=random.Random(1))
+    holds: list[bool] = []
+    running = asyncio.Event()
+
+    async def radio() -> None:
+        holds.append(True)
+        running.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            holds.pop()
+            running.clear()
+
+    supervisor.add("lora", radio)
+    task = asyncio.create_task(supervisor.run())
+    await running.wait()
+    async with supervisor.borrowed("lora", "is being tested"):
+        assert holds == []
+        assert supervisor.services["lora"].reason == "is being tested"
+    await running.wait()
+    assert supervisor.services["lora"].state == "running"
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

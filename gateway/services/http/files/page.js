@@ -40,7 +40,8 @@ function showLog(store) {
     ["oldest", store.backlog ? duration(store.oldestUnackedSeconds) : "–"],
     ["transactions", number(store.transactions)],
     ["conflicts", number(store.conflictsPending), store.conflictsPending ? "bad" : ""],
-    ["disk", `${bytes(store.fileBytes)} / ${bytes(store.freeDiskBytes)}`],
+    ["database", bytes(store.fileBytes)],
+    ["free", bytes(store.freeDiskBytes)],
     ["root", store.root, "mono"],
   ]);
 }
