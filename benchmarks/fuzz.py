@@ -25,7 +25,7 @@ from drivers.gsm_at import answers
 from drivers.gsm_at.engine import MAX_LINE, MAX_REPLY_LINES, AtEngine, Reply
 from drivers.gsm_at.octets import PduError
 from drivers.gsm_at.pdu import Deliver, StatusReport, Submit, decode_incoming, decode_submit, to_hex
-from drivers.lora_gwmp.wire import GwmpError
+from drivers.lora_gwmp.packets import GwmpError
 from drivers.lora_gwmp.wire import decode as decode_datagram
 from gateway.core import cbor
 from gateway.core.cbor import CborError

@@ -19,20 +19,9 @@ from drivers.base import Clock, DriverStats, Frame, LoraDownlink, LoraUplink, Tx
 from drivers.errors import DriverConfigError, DriverError, DriverLost, TransmitRefused
 from drivers.frames import FrameQueue
 from drivers.lora_gwmp.forwarders import Address, Forwarder, Forwarders
+from drivers.lora_gwmp.packets import MAX_PAYLOAD, GwmpError, RxPacket, TxPacket
 from drivers.lora_gwmp.settings import GwmpSettings
-from drivers.lora_gwmp.wire import (
-    MAX_PAYLOAD,
-    GwmpError,
-    PullAck,
-    PullData,
-    PullResp,
-    PushAck,
-    PushData,
-    RxPacket,
-    TxAck,
-    TxPacket,
-    decode,
-)
+from drivers.lora_gwmp.wire import PullAck, PullData, PullResp, PushAck, PushData, TxAck, decode
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from drivers.lora_gwmp.wire import Stat
+from drivers.lora_gwmp.packets import Stat
 
 Address = tuple[str, int]
 

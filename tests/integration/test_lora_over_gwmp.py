@@ -13,7 +13,8 @@ from lora_rig import HashWallet, Rig, listening, lora_rig, receipt_for
 
 from drivers.errors import DriverLost
 from drivers.lora_gwmp import GwmpDriver
-from drivers.lora_gwmp.wire import PushData, RxPacket
+from drivers.lora_gwmp.packets import RxPacket
+from drivers.lora_gwmp.wire import PushData
 from gateway.core.lora.regions import REGIONS
 from gateway.errors import FatalError
 from simulators.lora.device import LoraDevice

@@ -11,20 +11,17 @@ from hypothesis import strategies as st
 
 from drivers.errors import DriverConfigError
 from drivers.lora_gwmp.driver import REASONS
+from drivers.lora_gwmp.packets import GwmpError, RxPacket, Stat, TxPacket
 from drivers.lora_gwmp.settings import GwmpSettings
 from drivers.lora_gwmp.wire import (
     MAX_DATAGRAM,
     MAX_PACKETS,
-    GwmpError,
     PullAck,
     PullData,
     PullResp,
     PushAck,
     PushData,
-    RxPacket,
-    Stat,
     TxAck,
-    TxPacket,
     decode,
 )
 
