@@ -23,6 +23,7 @@ from gateway.errors import ConfigError, GatewayError
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "audit-log": ("gateway.cli.audit_log", "Who did what to this gateway, and whether the record is whole."),
     "check-config": ("gateway.cli.check_config", "Judge a configuration file; name every problem in it."),
+    "doctor": ("gateway.cli.doctor", "Examine machine, radios, disk, keys and network; say what mends what."),
     "firmware": ("gateway.cli.firmware", "Import what a concentrator needs of its maker, or look at it."),
     "keygen": ("gateway.cli.keygen", "Make the gateway's key and certificate."),
     "log": ("gateway.cli.log", "Show, prove and verify what was logged."),
