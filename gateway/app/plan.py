@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -26,13 +26,14 @@ from gateway.core.admission import Admission
 from gateway.core.last_way import LastWay
 from gateway.core.owed import Owed
 from gateway.core.timekeeper import Timekeeper
-from gateway.core.vitals import Part, Vitals
+from gateway.core.vitals import LinkVitals, Part, Vitals
 from gateway.keys import Identity, handed_over, load_identity
 from gateway.keys.tokens import TokenFile
 from gateway.services import control, retention
 from gateway.services.acts import Acts
 from gateway.services.airtime import AirtimeBook, boot_id
 from gateway.services.announcing import Announcing
+from gateway.services.last_way_book import LastWayBook
 from gateway.services.last_way_home import LastWayHome
 from gateway.services.metrics import Metrics
 from gateway.services.monitor import Monitor, Sources
@@ -109,6 +110,7 @@ class Ground:
     metrics: Metrics
     admission: Admission
     live: Live
+    last_way_book: LastWayBook
 
     @classmethod
     def of(cls, path: Path, config: Config) -> Ground:
@@ -118,7 +120,8 @@ class Ground:
         clock = SystemClock()
         admission = Admission(settings.rates(config), blocked=config.limits.blocked_devices)
         live = Live(path, config, admission)
-        return cls(config, identity, clock, Timekeeper(clock), Metrics(), admission, live)
+        book = LastWayBook(config.storage.last_way_path, clock)
+        return cls(config, identity, clock, Timekeeper(clock), Metrics(), admission, live, book)
 
     def recorder(self, store: Store) -> Recorder:
         return Recorder(
@@ -141,6 +144,7 @@ class Ground:
             max_bytes=lambda: self.live.config.limits.max_upload_bytes,
             answered=self.metrics.answered,
             owed=owed,
+            told=self.last_way_book.told,
         )
 
     def monitor(
@@ -156,7 +160,7 @@ class Ground:
             parts=lambda: _parts(supervisor, self.clock.monotonic()),
             radios=radios.stats,
             lora=radios.lora,
-            link=link.vitals,
+            link=partial(self.link_vitals, link),
             gps=place.vitals,
             circumstances=settings.circumstances(self.config, self.timekeeper.now),
         )
@@ -169,7 +173,8 @@ class Ground:
             return {}
         way = LastWayHome(
             gsm.coordinator_number,
-            LastWay(settings.last_way(gsm.last_way_home)),
+            LastWay(settings.last_way(gsm.last_way_home), self.last_way_book.sent()),
+            self.last_way_book,
             store,
             self.identity.public_key,
             self.identity.sign,
@@ -197,6 +202,11 @@ class Ground:
         tokens = TokenFile(self.config.storage.tokens_path)
         now = self.timekeeper.now
         return site(panel.document, acts, tokens.tokens, lambda: now().unix_ms, self.clock.monotonic)
+
+    def link_vitals(self, link: Link) -> LinkVitals:
+        """With what the coordinator knows by text message alone."""
+        told = self.last_way_book.told()
+        return link.vitals() if told is None else replace(link.vitals(), told_size=told.size)
 
     def retention(self, store: Store) -> Service:
         return partial(

@@ -154,6 +154,11 @@ class Storage(Section):
         return self.path.parent / "tokens.json"
 
     @property
+    def last_way_path(self) -> Path:
+        """Where it is kept what the coordinator was told by text message, and when."""
+        return self.path.parent / "last_way.json"
+
+    @property
     def messages_path(self) -> Path:
         """Where text messages wait that are not yet joined, answered or sent; a folder."""
         return self.path.parent / "gsm"

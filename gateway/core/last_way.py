@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from gateway.model import Head
 
 DAY_S = 86_400.0
 RETRY_S = 60.0
@@ -19,15 +22,29 @@ class LastWaySettings:
     per_day: int
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The newest checkpoint that the telephone network took for the coordinator: its note, signed by the log
+    alone, and what that says."""
+
+    origin: str
+    size: int
+    note: bytes
+
+    def covers(self, head: Head, index: int) -> bool:
+        """Whether this leaf of the log stands under it."""
+        return self.origin == head.origin and index < self.size <= head.size
+
+
 class LastWay:
     """Owned by one task; times are monotonic seconds. A coordinator that is back starts the schedule anew,
-    never the day's budget."""
+    never the day's budget; ``sent``: when it was drawn on before."""
 
-    def __init__(self, settings: LastWaySettings) -> None:
+    def __init__(self, settings: LastWaySettings, sent: Iterable[float] = ()) -> None:
         self._settings = settings
         self._wait_s = settings.interval_s
         self._next_at: float | None = None
-        self._sent: deque[float] = deque(maxlen=settings.per_day)
+        self._sent: deque[float] = deque(sorted(sent), maxlen=settings.per_day)
 
     def wait_s(self, down_s: float, now: float) -> float:
         """Seconds until a message is due, 0 when it is; ``down_s`` 0: the coordinator is reachable."""

@@ -42,6 +42,8 @@ class LinkVitals:
     """Why links ended, by the fault's word."""
     rx_bytes: int = 0
     tx_bytes: int = 0
+    told_size: int = 0
+    """Of the newest checkpoint that the coordinator was told by text message; 0: none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,6 +261,7 @@ def _link(link: LinkVitals) -> dict[str, object]:
         "faults": dict(link.faults),
         "rxBytes": link.rx_bytes,
         "txBytes": link.tx_bytes,
+        "toldByTextSize": link.told_size,
     }
 
 

@@ -10,7 +10,7 @@ from drivers.base import TxReceipt, TxRequest
 from drivers.errors import DriverLost, TransmitRefused
 from gateway.clock import Clock
 from gateway.core.checkpoint import Checkpoint, sign_checkpoint
-from gateway.core.last_way import LastWay
+from gateway.core.last_way import LastWay, Told
 from gateway.core.note import VerifierKey
 from gateway.core.sms.checkpoint import checkpoint_text
 from gateway.model import Head
@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 
 LOOK_S = 60.0
 """Between looks at the link while nothing is due: a link that came back puts the schedule back."""
+
+TAKEN_S = 120.0
+"""How long the network may take; a message that it takes later is sent, and does not count as told."""
 
 Send = Callable[[TxRequest], Awaitable[TxReceipt]]
 
@@ -30,6 +33,18 @@ class Log(Protocol):
     async def record_signed(self, size: int, note: bytes) -> None: ...
 
 
+class Book(Protocol):
+    """What outlives a restart."""
+
+    async def reserve(self) -> None:
+        """One message counts as sent from now on. Raises OSError."""
+        ...
+
+    async def spend(self, told: Told | None) -> None:
+        """The message reserved is sent; ``told`` where the network is known to have it."""
+        ...
+
+
 class LastWayHome:
     """``down_s`` says for how long the coordinator is out of reach, 0 while it is not."""
 
@@ -37,6 +52,7 @@ class LastWayHome:
         self,
         number: str,
         schedule: LastWay,
+        book: Book,
         log_: Log,
         key: bytes,
         sign: Callable[[bytes], bytes],
@@ -46,6 +62,7 @@ class LastWayHome:
     ) -> None:
         self._number = number
         self._schedule = schedule
+        self._book = book
         self._log = log_
         self._key = key
         self._sign = sign
@@ -67,19 +84,24 @@ class LastWayHome:
         if head.halted is not None or not head.size:  # what stands still for a person signs nothing
             self._schedule.refused(self._clock.monotonic())
             return
-        text = await self._signed(head)
+        text, told = await self._signed(head)
+        request = TxRequest(payload=text.encode(), reply_to=self._number, priority=0, timeout_s=TAKEN_S)
         try:
-            await self._send(TxRequest(payload=text.encode(), reply_to=self._number, priority=0, timeout_s=0))
-        except (TransmitRefused, DriverLost) as error:  # the radio's own service sees to what it lacks
+            await self._book.reserve()
+            receipt = await self._send(request)
+        except (TransmitRefused, DriverLost, OSError) as error:  # the radio's own service sees to it
             log.info("the last way home is closed", extra={"seen": str(error)})
             self._schedule.refused(self._clock.monotonic())
             return
-        log.info("checkpoint sent by text message", extra={"size": head.size, "root": head.root.hex()})
         self._schedule.sent(self._clock.monotonic())
+        await self._book.spend(told if receipt.confirmed else None)
+        words = "checkpoint sent by text message" if receipt.confirmed else "checkpoint waits for the network"
+        log.info(words, extra={"size": head.size, "root": head.root.hex()})
 
-    async def _signed(self, head: Head) -> str:
+    async def _signed(self, head: Head) -> tuple[str, Told]:
         checkpoint = Checkpoint(head.origin, head.size, head.root)
         note = sign_checkpoint(checkpoint, VerifierKey(head.origin, self._key), self._sign)
         # Before it is out: whatever was signed must be known to the next session.
         await self._log.record_signed(head.size, note.to_bytes())
-        return checkpoint_text(checkpoint, note.signatures[0].value)
+        text = checkpoint_text(checkpoint, note.signatures[0].value)
+        return text, Told(head.origin, head.size, note.to_bytes())

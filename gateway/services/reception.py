@@ -12,6 +12,7 @@ from typing import Protocol
 from gateway.core.admission import Admission
 from gateway.core.answer import Answer
 from gateway.core.labels import Label, labelled
+from gateway.core.last_way import Told
 from gateway.core.message.answer_json import Tally
 from gateway.core.message.downlink import (
     Beacon,
@@ -31,7 +32,7 @@ from gateway.core.refusal import Refusal, Refused
 from gateway.core.submission import HeldPlace, Upload
 from gateway.core.wallet.transaction import Transaction
 from gateway.core.wallet.upload import SnapshotUpload, TransactionsUpload
-from gateway.model import ContentPlace, Head, Source, Stamp
+from gateway.model import ContentPlace, Source, Stamp
 from gateway.store import Store
 
 log = logging.getLogger(__name__)
@@ -81,7 +82,8 @@ class Reception:
     """Owned by the event loop. Every refusal is an answer; only a broken store raises, FatalError.
 
     ``max_bytes`` is asked for each message. ``answered`` is told the radio and the answer's word. ``owed``
-    learns what was promised to whom, by whichever radio.
+    learns what was promised to whom, by whichever radio. ``told``: the newest checkpoint that the coordinator
+    was told by text message.
     """
 
     def __init__(
@@ -96,8 +98,10 @@ class Reception:
         max_bytes: Callable[[], int],
         answered: Callable[[str, str], None],
         owed: Owed | None = None,
+        told: Callable[[], Told | None] = lambda: None,
     ) -> None:
         self._owed = Owed() if owed is None else owed
+        self._told_home = told
         self._recorder = recorder
         self._store = store
         self._admission = admission
@@ -165,14 +169,25 @@ class Reception:
         return self._tell(source, Answer(Nack.of(refused)))
 
     async def receipt(self, content: bytes) -> Answer:
-        """Inclusion where the coordinator has cosigned the content's leaf, else the promise once more."""
+        """Inclusion where the coordinator has cosigned the content's leaf, or was told of it by text message;
+        else the promise once more."""
         head = await self._store.head()
         place = await self._store.content(content)
         if place is None:
             return Answer(Nack(Refusal.NOT_FOUND, detail="this gateway does not hold this content"))
-        if head.cosigned_note is None or place.index >= head.acked_size:
-            return Answer(self._promise(head.origin, place, content), (content,), duplicate=True)
-        return Answer(await self._inclusion(head, head.cosigned_note, place))
+        if head.cosigned_note is not None and place.index < head.acked_size:
+            return Answer(await self._inclusion(head.origin, head.acked_size, head.cosigned_note, place))
+        told = self._told_home()
+        if told is not None and told.covers(head, place.index):
+            inclusion = await self._inclusion(told.origin, told.size, told.note, place)
+            return Answer(replace(inclusion, cosigned=False))
+        return Answer(self._promise(head.origin, place, content), (content,), duplicate=True)
+
+    async def seen_size(self) -> int:
+        """Leaves that stand under a root the coordinator has seen: cosigned, or told by text message."""
+        head, told = await self._store.head(), self._told_home()
+        acked_size = head.acked_size if head.cosigned_note is not None else 0
+        return acked_size if told is None or not told.covers(head, 0) else max(acked_size, told.size)
 
     async def notice(self) -> bytes:
         """A beacon for all, as its bytes: without checkpoint, so that it fits one frame."""
@@ -234,15 +249,15 @@ class Reception:
         entry = PromisedEntry(place.index, place.received_at_ms, place.quality)
         return Promise(origin, signature, (entry,))
 
-    async def _inclusion(self, head: Head, cosigned_note: bytes, place: ContentPlace) -> Inclusion:
+    async def _inclusion(self, origin: str, size: int, note: bytes, place: ContentPlace) -> Inclusion:
         return Inclusion(
-            origin=head.origin,
+            origin=origin,
             index=place.index,
             entry=place.entry,
             object_index=place.object_index,
             object_path=place.object_path,
-            leaf_path=await self._store.proof(place.index, head.acked_size),
-            checkpoint=cosigned_note,
+            leaf_path=await self._store.proof(place.index, size),
+            checkpoint=note,
         )
 
     def _tell(self, source: Source, answer: Answer) -> Answer:

@@ -24,7 +24,7 @@ from gateway.core.sms.courtesy import Courtesy
 from gateway.core.sms.intent import Intent
 from gateway.core.sms.packed import PackedReceipt
 from gateway.core.sms.reading import Carried, Nothing, Read, is_text, read, transactions_message, write
-from gateway.core.sms.words import ENGLISH, Asked, Word
+from gateway.core.sms.words import ENGLISH, Asked, Language, Word
 from gateway.core.wallet.transaction import Transaction
 from gateway.model import Head, Source
 
@@ -52,6 +52,7 @@ class Reception(Protocol):
     def refuse(self, source: Source, refused: Refused) -> Answer: ...
     async def message(self, source: Source, data: bytes) -> Answer: ...
     async def beacon(self, *, checkpoint: bool = True) -> Answer: ...
+    async def seen_size(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +108,7 @@ class SmsIntake:
             seen = read(payload)
         except Refused as refused:
             told = self._reception.refuse(source, refused)
-            return self._written(payload, number, told, packed=True)
+            return await self._written(payload, number, told, packed=True)
         return await self._answer(source, payload, seen)
 
     async def _serve(self, radio: Radio, keeper: Acknowledger | None, frame: Frame) -> None:
@@ -142,21 +143,21 @@ class SmsIntake:
         answer = await self._reception.message(source, message)
         if isinstance(answer.message, Beacon):  # the checkpoint would cost two more messages
             answer = await self._reception.beacon(checkpoint=False)
-        return self._written(payload, source.peer, answer, packed=False)
+        return await self._written(payload, source.peer, answer, packed=False)
 
     async def _payment(self, source: Source, payload: bytes, payment: Transaction) -> bytes | None:
         answer = await self._reception.message(source, transactions_message(payment))
         if isinstance(answer.message, Promise):
             self._remember(payment, verified=not _unverified(answer))
-        return self._written(payload, source.peer, answer, packed=True)
+        return await self._written(payload, source.peer, answer, packed=True)
 
     async def _receipt(self, source: Source, payload: bytes, packed: PackedReceipt) -> bytes | None:
         payment = self._payments.get(packed.transaction_id)
         if payment is None:
-            unknown = Refused(Refusal.NOT_FOUND, "send the payment first")
-            return self._written(payload, source.peer, self._reception.refuse(source, unknown), packed=True)
-        answer = await self._reception.message(source, transactions_message(payment, packed.receipt))
-        return self._written(payload, source.peer, answer, packed=True)
+            answer = self._reception.refuse(source, Refused(Refusal.NOT_FOUND, "send the payment first"))
+        else:
+            answer = await self._reception.message(source, transactions_message(payment, packed.receipt))
+        return await self._written(payload, source.peer, answer, packed=True)
 
     def _remember(self, payment: Transaction, *, verified: bool) -> None:
         """Of several under one id the one that verified, else the first."""
@@ -180,22 +181,27 @@ class SmsIntake:
 
     async def _asked(self, source: Source, asked: Asked) -> bytes | None:
         self._noted(source.radio, asked.word.value)
-        head = await self._head()
-        language = asked.language
-        text = language.help if asked.word is Word.HELP else language.status
-        if head.halted is not None and asked.word is Word.STATUS:
-            text = language.halted
-        return self._said(
-            source.peer, text.format(id=self._desk.gateway_id, held=head.size, synced=head.acked_size)
-        )
+        head, seen = await self._head(), await self._reception.seen_size()
+        text = asked.language.help
+        if asked.word is Word.STATUS:
+            text = _state(asked.language, head, seen)
+        figures = {"held": head.size, "synced": head.acked_size, "told": seen}
+        return self._said(source.peer, text.format(id=self._desk.gateway_id, **figures))
 
     def _said(self, number: str, text: str) -> bytes | None:
         return text.encode() if self._may_answer(number) else None
 
-    def _written(self, payload: bytes, number: str, answer: Answer, *, packed: bool) -> bytes | None:
+    async def _written(self, payload: bytes, number: str, answer: Answer, *, packed: bool) -> bytes | None:
         if not self._may_answer(number):
             return None
-        return write(answer.message, as_text=is_text(payload), packed=packed, unverified=_unverified(answer))
+        promise = answer.message if isinstance(answer.message, Promise) else None
+        return write(
+            answer.message,
+            as_text=is_text(payload),
+            packed=packed,
+            unverified=_unverified(answer),
+            seen=promise is not None and promise.entries[-1].index < await self._reception.seen_size(),
+        )
 
     def _may_answer(self, number: str) -> bool:
         if self._courtesy.may_answer(number, self._clock.monotonic()):
@@ -206,3 +212,9 @@ class SmsIntake:
 
 def _unverified(answer: Answer) -> bool:
     return answer.tally is not None and answer.tally.unverified > 0
+
+
+def _state(language: Language, head: Head, seen: int) -> str:
+    if head.halted is not None:
+        return language.halted
+    return language.told if seen > head.acked_size else language.status

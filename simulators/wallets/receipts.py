@@ -29,12 +29,14 @@ class Promised:
 
 @dataclass(frozen=True, slots=True)
 class Included:
-    """Gateway and coordinator have signed a tree that holds this content."""
+    """Gateway and coordinator have signed a tree that holds this content; `told`: the gateway alone has, and
+    says that it told the coordinator by text message."""
 
     origin: str
     index: int
     size: int
     content: bytes
+    told: bool = False
 
 
 def verify_promise(
@@ -81,7 +83,7 @@ def verify_promise_json(
 def notice_in_cbor(text: bytes) -> bytes:
     """A receipt in JSON as the same message in CBOR. Raises `ValueError` or `KeyError` for anything else."""
     told = json.loads(text)
-    if told["status"] == "included":
+    if told["status"] in ("included", "told"):
         paths = [[bytes.fromhex(node) for node in told[name]] for name in ("objectPath", "leafPath")]
         entry, note = b64decode(told["entry"], validate=True), str(told["checkpoint"]).encode()
         place = integer(told["index"]), entry, integer(told["objectIndex"])
@@ -92,8 +94,9 @@ def notice_in_cbor(text: bytes) -> bytes:
     return encode([PROMISE_TYPE, promise["origin"], signature, [item]])
 
 
-def verify_inclusion(message: bytes, key: bytes, coordinator: NoteKey, content: bytes) -> Included:
-    """Raises `Malformed` where INCLUSION does not prove that `content` is in a cosigned tree."""
+def verify_inclusion(message: bytes, key: bytes, coordinator: NoteKey | None, content: bytes) -> Included:
+    """Raises `Malformed` where INCLUSION does not prove that `content` is in a cosigned tree; without a
+    `coordinator`, in one that the gateway has signed."""
     kind, origin, index, entry, place, object_path, leaf_path, note = array(decode(message), 8)
     if kind != INCLUSION_TYPE:
         raise Malformed("no INCLUSION")
@@ -103,12 +106,13 @@ def verify_inclusion(message: bytes, key: bytes, coordinator: NoteKey, content: 
     root = root_from_path(leaf_hash(content), integer(place), integer(count), path)
     if version != 1 or root is None or root != objects_root:
         raise Malformed(f"the content is not in this entry of {rest}")
-    checkpoint = verified(octets(note), NoteKey(name, key), coordinator)
+    signers = [NoteKey(name, key), *([] if coordinator is None else [coordinator])]
+    checkpoint = verified(octets(note), *signers)
     path = [octets(node, 32) for node in array(leaf_path)]
     root = root_from_path(leaf_hash(octets(entry)), integer(index), checkpoint.size, path)
     if checkpoint.origin != name or root != checkpoint.root:
         raise Malformed("the entry is not in this tree")
-    return Included(name, integer(index), checkpoint.size, content)
+    return Included(name, integer(index), checkpoint.size, content, told=coordinator is None)
 
 
 def _leaf(origin: str, index: int, received_at: int, quality: int, content: bytes) -> bytes:

@@ -86,10 +86,11 @@ def refusal_of(body: bytes) -> Refusal:
 
 @dataclass(frozen=True, slots=True)
 class PackedPromise:
-    """`message` is the same as PROMISE in CBOR, for `verify_promise`."""
+    """`message` is PROMISE in CBOR, for `verify_promise`; the rest are hints, which nobody signed."""
 
     message: bytes
     unverified: bool
+    seen: bool
 
 
 def promise_of(body: bytes) -> PackedPromise:
@@ -102,7 +103,7 @@ def promise_of(body: bytes) -> PackedPromise:
         origin += reader.take(1)
     item = [index, received_at, flags & 3, None, 1]
     message = encode([PROMISE_TYPE, origin.decode("ascii"), signature, [item]])
-    return PackedPromise(message, bool(flags & 0x80))
+    return PackedPromise(message, bool(flags & 0x80), bool(flags & 0x40))
 
 
 def checkpoint_note(text: str, key: bytes) -> bytes:

@@ -19,7 +19,7 @@ from simulators.modem.phone import Message, Phone
 from simulators.modem.profiles import PROFILES
 from simulators.modem.tty import ModemPorts
 from simulators.textbook.objects import Transaction, object_hash, transaction_of
-from simulators.wallets.receipts import verify_promise
+from simulators.wallets.receipts import verify_inclusion, verify_promise
 from simulators.wallets.sms import (
     as_data,
     as_text,
@@ -201,7 +201,7 @@ async def test_with_ip_cut_the_coordinator_knows_the_newest_root_within_the_budg
         async with here.here.daemon(gsm=section) as daemon:
             await up(daemon)
             await here.ask(hello(alice.key))
-            await here.ask(as_data("P1", payment_body(paid)))
+            assert not await seen_by_the_coordinator(here, paid)
             heads = []
             for _ in range(2):
                 text = (await asyncio.wait_for(here.heads.get(), 30)).text
@@ -213,8 +213,13 @@ async def test_with_ip_cut_the_coordinator_knows_the_newest_root_within_the_budg
             told = counts["gateways"][GATEWAY]
             assert told["texts"] == 2
             assert told["ahead"] == {f"offgrid/{GATEWAY}/1": {"1": heads[-1].root.hex()}}
+            assert await seen_by_the_coordinator(here, paid)
+            assert "0 confirmed, 1 known by text" in str(await here.ask("status"))
+            content = object_hash(paid.encode())
+            assert verify_inclusion(await daemon.receipt(content), here.here.public_key, None, content).told
+            assert (await daemon.get("/status")).json["link"]["toldByTextSize"] == 1
             with pytest.raises(TimeoutError):  # the day's budget is spent
-                await asyncio.wait_for(here.heads.get(), 6)
+                await asyncio.wait_for(here.heads.get(), 3)
             # And when the road is open again, the log that comes is the one that was told.
             here.here.coordinator.faults.clear()
             counts = await here.here.coordinator.until(lambda c: c["gateways"][GATEWAY]["entries"] == 1)
@@ -222,6 +227,11 @@ async def test_with_ip_cut_the_coordinator_knows_the_newest_root_within_the_budg
                 counts["gateways"][GATEWAY]["origins"][f"offgrid/{GATEWAY}/1"]["root"] == heads[-1].root.hex()
             )
             assert counts["forks"] == 0
+
+
+async def seen_by_the_coordinator(here: Village, paid: Transaction) -> bool:
+    """What the promise of a payment hints at."""
+    return promise_of(opened(await here.ask(as_data("P1", payment_body(paid))))[1]).seen
 
 
 async def test_killed_again_and_again_it_logs_each_message_that_reached_the_sim_once(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from vector_wallet import CASES, VectorWallet, allowed, in_json
 
 from drivers.ble import BleDriver
 from gateway.core.admission import Admission, Rate, Rates
+from gateway.core.last_way import Told
 from gateway.core.owed import Owed
 from gateway.model import Stamp, TimeQuality
 from gateway.services import frame_intake
@@ -45,7 +46,9 @@ class JsonWallet:
         self.outcomes[self.case["name"]] = "accepted" if told["status"] == "accepted" else told["code"]
 
 
-def reception(behind: Rig, owed: Owed | None = None) -> Reception:
+def reception(
+    behind: Rig, owed: Owed | None = None, told: Callable[[], Told | None] = lambda: None
+) -> Reception:
     wide = Rate(messages=1_000_000, bytes=1 << 40)
     return Reception(
         behind.recorder,
@@ -57,6 +60,7 @@ def reception(behind: Rig, owed: Owed | None = None) -> Reception:
         max_bytes=lambda: PLENTY,
         answered=lambda radio, word: None,
         owed=owed,
+        told=told,
     )
 
 

@@ -110,8 +110,8 @@ def test_nothing_that_is_an_answer_is_answered() -> None:
             for packed in (True, False):
                 assert isinstance(read(write(answer, as_text=as_text_, packed=packed)), Nothing)
     for language in LANGUAGES:
-        for text in (language.help, language.status, language.halted, language.intent):
-            assert isinstance(read(text.format(id="gw", held=1, synced=1).encode()), Nothing)
+        for text in (language.help, language.status, language.told, language.halted, language.intent):
+            assert isinstance(read(text.format(id="gw", held=1, synced=1, told=1).encode()), Nothing)
     assert isinstance(
         read(checkpoint_text(Checkpoint("offgrid/gw/1", 0, EMPTY_ROOT), bytes(64)).encode()), Nothing
     )
@@ -167,8 +167,8 @@ def test_a_word_inside_other_words_is_not_asked() -> None:
 
 def test_every_text_for_people_fits_one_message_of_the_gsm_alphabet() -> None:
     for language in LANGUAGES:
-        for text in (language.help, language.status, language.halted, language.intent):
-            said = text.format(id="g" * 20, held=9_999_999, synced=9_999_999)
+        for text in (language.help, language.status, language.told, language.halted, language.intent):
+            said = text.format(id="g" * 20, held=9_999_999, synced=9_999_999, told=9_999_999)
             assert len(encode_text(said)) <= 160, said
 
 

@@ -85,7 +85,7 @@ def resume(message: Resume | Loose) -> Json:
 
 def inclusion(message: Inclusion) -> Json:
     return {
-        "status": "included",
+        "status": "included" if message.cosigned else "told",
         "origin": message.origin,
         "index": message.index,
         "entry": _base64(message.entry),

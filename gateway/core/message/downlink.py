@@ -71,7 +71,8 @@ class Loose:
 
 @dataclass(frozen=True, slots=True)
 class Inclusion:
-    """Object in entry (`object_path`), entry in log (`leaf_path`), and the cosigned checkpoint."""
+    """Object in entry (`object_path`), entry in log (`leaf_path`), and the checkpoint. `cosigned` False: the
+    coordinator was told that checkpoint by text message; nobody but the gateway has signed it."""
 
     origin: str
     index: int
@@ -80,6 +81,7 @@ class Inclusion:
     object_path: tuple[bytes, ...]
     leaf_path: tuple[bytes, ...]
     checkpoint: bytes
+    cosigned: bool = True
 
 
 @dataclass(frozen=True, slots=True)

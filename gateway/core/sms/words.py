@@ -20,11 +20,12 @@ class Word(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """``words``: what asks for what. Texts are filled with ``id``, ``held`` and ``synced``."""
+    """``words``: what asks for what. Texts are filled with ``id``, ``held``, ``synced`` and ``told``."""
 
     words: dict[str, Word]
     help: str
     status: str
+    told: str
     halted: str
     intent: str
 
@@ -42,6 +43,8 @@ ENGLISH = Language(
     "OFFGRID {id}: gateway for offline payments. Let your wallet app text here; what is typed by hand cannot "
     "be verified. STATUS: how it fares.",
     "OFFGRID {id}: open. {held} entries kept, {synced} of them confirmed by the coordinator.",
+    "OFFGRID {id}: open, no line home. {held} entries kept; coordinator: {synced} confirmed, {told} known "
+    "by text message.",
     "OFFGRID {id}: takes nothing now. Keep what you have and try another gateway.",
     "OFFGRID {id}: not a payment. A PAY line cuts the signature and cannot be verified. Hand over the ledger "
     "with your wallet app.",
@@ -51,6 +54,8 @@ FRENCH = Language(
     "OFFGRID {id}: passerelle de paiements hors ligne. Laissez votre portefeuille écrire ici; un texte "
     "tapé ne prouve rien. STATUT: son état.",
     "OFFGRID {id}: ouverte. {held} entrées gardées, dont {synced} confirmées par le coordinateur.",
+    "OFFGRID {id}: ouverte, isolée. {held} entrées gardées; coordinateur: {synced} confirmées, {told} "
+    "connues par SMS.",
     "OFFGRID {id}: ne prend rien en ce moment. Gardez tout et essayez une autre passerelle.",
     "OFFGRID {id}: pas un paiement. Une ligne PAY coupe la signature: invérifiable. Utilisez votre "
     "portefeuille.",
@@ -60,6 +65,8 @@ SPANISH = Language(
     "OFFGRID {id}: puerta de pagos sin red. Deje que su billetera escriba; lo escrito a mano no se puede "
     "verificar. ESTADO: su estado.",
     "OFFGRID {id}: abierta. {held} entregas guardadas, {synced} confirmadas por el coordinador.",
+    "OFFGRID {id}: abierta, aislada. {held} entregas guardadas; coordinador: {synced} confirmadas, {told} "
+    "conocidas por SMS.",
     "OFFGRID {id}: ahora no recibe nada. Guarde todo y pruebe otra puerta.",
     "OFFGRID {id}: no es un pago. Una linea PAY corta la firma y no se puede verificar. Use su billetera.",
 )
