@@ -136,9 +136,9 @@ class DriverStats:
     """Counters since opening (monotonic) and gauges (now), for the metrics page and ``status``.
 
     ``frames`` counts by outcome (``ok``, ``crc_bad``, ``queue_full``, ``malformed`` …); ``transmits`` by
-    outcome (``sent`` or a :class:`TransmitRefused` reason). ``gauges`` are named with their unit; where all
-    that are named ``*_reachable`` are 0, the radio is open and nobody can be heard. ``channels`` is empty
-    where the radio has none.
+    outcome (``sent``, a :class:`TransmitRefused` reason, or ``withdrawn`` by whoever asked). ``gauges`` are
+    named with their unit; where all that are named ``*_reachable`` are 0, the radio is open and nobody can
+    be heard. ``channels`` is empty where the radio has none.
     """
 
     frames: Mapping[str, int] = field(default_factory=dict)

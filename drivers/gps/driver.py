@@ -42,7 +42,9 @@ class GpsDriver:
         chosen = {**DEFAULTS, **settings}
         self.reference = TimeReference()
         self._name, self._clock = name, clock
-        self._address, self._baud = str(chosen["address"]), int(chosen["baud"])
+        self._address, self._baud = str(chosen["address"]), chosen["baud"]
+        if type(self._baud) is not int or self._baud not in serial.Serial.BAUDRATES:
+            raise DriverConfigError(f"baud is {self._baud!r}", fix="u-blox receivers speak at 9600")
         self._port: Any = None
         self._counter: Callable[[], Awaitable[int]] | None = None
         self._stream = GpsStream()
@@ -61,9 +63,13 @@ class GpsDriver:
         return self.reference.unix_ns_at(counter_us)
 
     async def __aenter__(self) -> Self:
+        opening = asyncio.ensure_future(asyncio.to_thread(self._open))
         try:
-            self._port = await asyncio.to_thread(self._open)
-        except serial.SerialException as error:
+            self._port = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_again)
+            raise
+        except OSError as error:  # pyserial's exceptions are such
             if isinstance(error.__context__, PermissionError):
                 raise DriverConfigError(
                     f"no permission to open {self._address}",
@@ -73,8 +79,12 @@ class GpsDriver:
         return self
 
     def _open(self) -> Any:
-        port = serial.serial_for_url(self._address, baudrate=self._baud, timeout=1.0)
-        port.write(ubx.ENABLE_TIMEGPS)
+        port = serial.serial_for_url(self._address, baudrate=self._baud, timeout=1.0, write_timeout=1.0)
+        try:
+            port.write(ubx.ENABLE_TIMEGPS)
+        except BaseException:
+            port.close()
+            raise
         return port
 
     async def __aexit__(
@@ -152,6 +162,12 @@ class GpsDriver:
         frames = {**self._messages, "malformed": self._stream.errors}
         note = "no fix" if self._fix.latitude_deg is None else ""
         return DriverStats(frames=frames, gauges=gauges, note=note)
+
+
+def _close_again(opening: asyncio.Future[Any]) -> None:
+    """Whoever asked for the port has gone; one that did not open has nothing to close."""
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
 
 
 def whole_second(unix_ns: int) -> int:

@@ -31,7 +31,8 @@ class Claim:
 
 
 class SlidingWindow:
-    """At most ``limit_us`` in any stretch of ``length_us``; holds no interval older than two of them."""
+    """At most ``limit_us`` in any stretch of ``length_us``; holds what is still to come, and of what was only
+    what a stretch that reaches the present still sees."""
 
     def __init__(self, length_us: int, limit_us: int) -> None:
         self.length_us, self.limit_us = length_us, limit_us
@@ -61,14 +62,17 @@ class SlidingWindow:
         return max(0, min(interval.end_us, end_us) - max(interval.start_us, end_us - self.length_us))
 
     def add(self, new: Interval) -> None:
-        """Take it in; what no window can reach any more goes."""
-        horizon_us = new.start_us - 2 * self.length_us
-        self._intervals = [one for one in self._intervals if one.end_us > horizon_us]
+        """Take it in."""
         self._intervals.append(new)
 
+    def forget(self, now_us: int) -> bool:
+        """Drop what nothing that is sent from now on can be counted with; whether anything is left."""
+        self._intervals = [one for one in self._intervals if one.end_us > now_us - self.length_us]
+        return bool(self._intervals)
+
     def remove(self, interval: Interval) -> None:
-        """It was not sent after all."""
-        self._intervals.remove(interval)
+        """It was not sent after all; harmless where it is forgotten already."""
+        self._intervals = [one for one in self._intervals if one is not interval]
 
 
 class AirtimeLedger:
@@ -84,7 +88,7 @@ class AirtimeLedger:
             for band in region.sub_bands
             if duty and band.duty < 1
         }
-        self._channels: dict[int, SlidingWindow] = {}  # dwell, by frequency; at most a band's channels
+        self._channels: dict[int, SlidingWindow] = {}  # dwell, by frequency; those used lately
 
     def check(self, claim: Claim) -> None:
         """Raises :class:`TransmitRefused` with ``duty_cycle`` or ``dwell_time``; changes nothing."""
@@ -99,15 +103,18 @@ class AirtimeLedger:
                 f"{left_ms:.0f} ms left in this hour",
             )
         dwell = self._dwell(claim)
-        if dwell is not None and not dwell.fits(asked):
+        if dwell is not None and not self._channels.get(claim.frequency_hz, dwell).fits(asked):
             raise TransmitRefused(
                 "dwell_time",
                 f"{asked_ms:.0f} ms asked on {claim.frequency_hz / 1e6:.1f} MHz, "
                 f"{dwell.limit_us // 1000} ms are allowed in any {dwell.length_us // 1_000_000} s",
             )
 
-    def enter(self, claim: Claim) -> None:
+    def enter(self, claim: Claim, now_us: int) -> None:
         """Count it."""
+        for hour in self._bands.values():
+            hour.forget(now_us)
+        self._channels = {at: window for at, window in self._channels.items() if window.forget(now_us)}
         for window in self._windows(claim):
             window.add(claim.interval)
 
@@ -121,11 +128,14 @@ class AirtimeLedger:
         return {band.name: (hour.used_us(now_us), hour.limit_us) for band, hour in self._bands.items()}
 
     def _windows(self, claim: Claim) -> list[SlidingWindow]:
-        windows = (self._bands.get(claim.band), self._dwell(claim))
-        return [window for window in windows if window is not None]
+        dwell = self._dwell(claim)
+        if dwell is not None:
+            dwell = self._channels.setdefault(claim.frequency_hz, dwell)
+        return [window for window in (self._bands.get(claim.band), dwell) if window is not None]
 
     def _dwell(self, claim: Claim) -> SlidingWindow | None:
+        """A channel's window as it begins, where one applies."""
         rule = self._region.dwell
         if rule is None or claim.bandwidth_hz >= rule.below_hz:
             return None
-        return self._channels.setdefault(claim.frequency_hz, SlidingWindow(rule.window_us, rule.limit_us))
+        return SlidingWindow(rule.window_us, rule.limit_us)

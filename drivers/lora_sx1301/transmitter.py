@@ -55,6 +55,11 @@ class TransmitQueue:
         except TransmitRefused as refusal:
             self.outcomes[refusal.reason] += 1
             raise
+        except (
+            asyncio.CancelledError
+        ):  # whoever asked has gone; what is in the chip already leaves all the same
+            self.outcomes["withdrawn"] += 1
+            raise
         self.outcomes["sent"] += 1
         return receipt
 
@@ -97,13 +102,13 @@ class TransmitQueue:
         for place in displaced:
             self._refuse(place, TransmitRefused("collision", "displaced by an emission of higher priority"))
         timed = replace(emission, counter_us=concentrator.raw(interval.start_us))
-        return self._enter(timed, claim, request.priority, ledger)
+        ledger.enter(claim, now_us)
+        return self._enter(timed, claim, request.priority)
 
-    def _enter(self, emission: Emission, claim: Claim, priority: int, ledger: AirtimeLedger) -> Waiting:
+    def _enter(self, emission: Emission, claim: Claim, priority: int) -> Waiting:
         ticket = next(self._tickets)
         place = Place(ticket=ticket, emission=emission, interval=claim.interval, priority=priority)
         waiting = Waiting(place, claim, asyncio.get_running_loop().create_future())
-        ledger.enter(claim)
         self._schedule.add(place)
         self._waiting[ticket] = waiting
         self._wake.set()

@@ -40,7 +40,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         finally:
             self._jumping.holders -= 1
 
-    def run_in_executor(  # type: ignore[override]
+    def run_in_executor(  # type: ignore[override] # typeshed has it take TypeVarTuples
         self, executor: Executor | None, function: Callable[..., T], *arguments: Any
     ) -> asyncio.Future[T]:
         """Run it now."""

@@ -119,6 +119,21 @@ async def test_no_device_is_lost_and_a_wrong_setting_is_for_a_person() -> None:
             pass
     with pytest.raises(DriverConfigError, match="unknown setting 'port'"):
         GpsDriver("gps", {"port": 1}, clock=WarpClock())
+    with pytest.raises(DriverConfigError, match="baud is 9601; u-blox receivers speak at 9600"):
+        GpsDriver("gps", {"baud": 9601}, clock=WarpClock())
+
+
+async def test_a_receiver_opened_for_someone_who_has_gone_is_closed_again(line: Line) -> None:
+    """An open port that nobody closes is a ResourceWarning, and that a failure."""
+    for _ in range(3):
+        opening = asyncio.create_task(gps(line).__aenter__())
+        await asyncio.sleep(0)
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
+        assert await line.hears(16) == ubx.ENABLE_TIMEGPS
+    async with gps(line) as receiver:
+        line.say(GGA)
+        assert (await anext(receiver.fixes())).satellites == 8
 
 
 async def second(line: Line, rig: Rig, receiver: GpsDriver, unix_s: int, beside_ns: int = 0) -> int:

@@ -304,6 +304,7 @@ async def test_a_withdrawn_request_is_not_sent_and_gives_its_airtime_back(rig: R
         assert radio.stats().gauges["sub_band_869400_airtime_used_s"] == 0
         await radio.transmit(request(b"instead", counter_us=at))
         assert [sent.payload for sent in rig.emissions()] == [b"instead"]
+        assert radio.stats().transmits == {"withdrawn": 1, "sent": 1}
 
 
 async def test_the_sub_bands_hour_is_kept(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,7 +54,9 @@ def test_what_no_window_reaches_any_more_is_forgotten_and_what_was_struck_counts
     assert not window.fits(Interval(50, 60))
     window.remove(first)
     assert window.fits(Interval(50, 60))
+    window.remove(first)  # harmless
     for n in range(1000):
+        assert not window.forget(1000 * n)
         window.add(Interval(1000 * n, 1000 * n + 1))
     assert window.used_us(999_001) == 1
     assert len(window._intervals) < 3
@@ -70,7 +72,7 @@ def claim(
 
 def test_ten_percent_at_869_525_and_a_tenth_of_a_percent_at_868_8() -> None:
     ledger = AirtimeLedger(REGIONS["EU868"])
-    ledger.enter(claim("EU868", 869_525_000, 0, HOUR_US // 10))
+    ledger.enter(claim("EU868", 869_525_000, 0, HOUR_US // 10), 0)
     with pytest.raises(TransmitRefused, match=r"in the sub-band at 869400 kHz, 0 ms left"):
         ledger.check(claim("EU868", 869_525_000, HOUR_US // 2, 1))
     ledger.check(claim("EU868", 869_525_000, HOUR_US + HOUR_US // 10, 1))
@@ -82,20 +84,45 @@ def test_ten_percent_at_869_525_and_a_tenth_of_a_percent_at_868_8() -> None:
 
 def test_an_emission_still_to_come_counts_before_one_that_comes_first() -> None:
     ledger = AirtimeLedger(REGIONS["EU868"])
-    ledger.enter(claim("EU868", 868_100_000, 300_000_000, 36_000_000))
+    ledger.enter(claim("EU868", 868_100_000, 300_000_000, 36_000_000), 0)
     with pytest.raises(TransmitRefused):
         ledger.check(claim("EU868", 868_100_000, 0, 1_000_000))
 
 
 def test_dwell_is_kept_a_channel_and_not_for_500_khz() -> None:
     ledger = AirtimeLedger(REGIONS["US915"])
-    ledger.enter(claim("US915", 923_300_000, 0, 300_000))
+    ledger.enter(claim("US915", 923_300_000, 0, 300_000), 0)
     with pytest.raises(TransmitRefused, match="400 ms are allowed in any 20 s") as caught:
         ledger.check(claim("US915", 923_300_000, 1_000_000, 200_000))
     assert caught.value.reason == "dwell_time"
     ledger.check(claim("US915", 923_900_000, 1_000_000, 200_000))
     ledger.check(claim("US915", 923_300_000, 1_000_000, 2_000_000, bandwidth_hz=500_000))
     ledger.check(claim("US915", 923_300_000, 20_200_000, 200_000))
+
+
+def test_what_is_queued_far_ahead_hides_nothing_that_comes_before_it() -> None:
+    """It once pushed nearer emissions out of the dwell window, and striking one of those was an error."""
+    ledger = AirtimeLedger(REGIONS["US915"])
+    near, far = (
+        claim("US915", 923_300_000, 10_000_000, 300_000),
+        claim("US915", 923_300_000, 100_000_000, 300_000),
+    )
+    ledger.enter(near, 0)
+    ledger.enter(far, 0)
+    with pytest.raises(TransmitRefused, match="400 ms are allowed"):
+        ledger.check(claim("US915", 923_300_000, 12_000_000, 200_000))
+    ledger.strike(near)
+    ledger.check(claim("US915", 923_300_000, 12_000_000, 200_000))
+
+
+def test_channels_that_were_not_used_lately_are_forgotten() -> None:
+    ledger = AirtimeLedger(REGIONS["US915"])
+    for n in range(1000):
+        at_us = n * 1_000_000
+        one = claim("US915", 903_000_000 + n, at_us, 300_000)
+        ledger.check(one)
+        ledger.enter(one, at_us)
+    assert len(ledger._channels) < 25
 
 
 def test_a_region_without_rules_is_a_matter_for_a_person() -> None:
