@@ -14,7 +14,7 @@ config_option = click.option(
     "--config",
     "-c",
     "config_path",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path),
     default=DEFAULT_CONFIG,
     show_default=True,
     envvar="OFFGRID_CONFIG",

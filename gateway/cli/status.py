@@ -1,30 +1,53 @@
-"""``status``: how the running gateway fares, on one screen."""
+"""``status``: how the running gateway fares, on one screen, once or again and again."""
 
 from __future__ import annotations
 
 import json
+import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from gateway.cli.options import config_option
-from gateway.cli.running import ask
-from gateway.config import load
+from gateway.cli.colours import BOLD, DIM, GREEN, RED, YELLOW, painted
+from gateway.cli.hints import completed
+from gateway.cli.options import config_option, socket_option
+from gateway.cli.running import NotRunning, ask, socket_at
 
 Document = Mapping[str, Any]
+
+PAGE_BELOW = 50
+STATES = {
+    **dict.fromkeys(("healthy", "works", "running", "connected", "open"), GREEN),
+    **dict.fromkeys(("degraded", "down", "waiting"), YELLOW),
+    **dict.fromkeys(("unhealthy", "halted", "refusing", "stopped"), RED),
+}
+HOME, CLEAR_BELOW = "\x1b[H", "\x1b[J"
 
 
 @click.command("status")
 @config_option
+@socket_option
 @click.option("--json", "as_json", is_flag=True, help="The whole status, for programs.")
-def command(config_path: Path, as_json: bool) -> None:
+@click.option("--watch", is_flag=True, help="Again and again, until Ctrl-C.")
+@click.option("--every", default=2.0, show_default=True, type=click.FloatRange(0.2, 3600), help="Seconds.")
+def command(config_path: Path, socket_path: Path | None, as_json: bool, watch: bool, every: float) -> None:
     """How the gateway fares: score and reasons, log, store, coordinator, radios, services.
 
-    Exits with 1 when it does not run.
+    Needs no sound configuration: where the file cannot be read, the default socket is asked, or the one that
+    --socket names. Exits with 1 when the gateway does not run.
     """
-    status = ask(load(config_path).control_socket, "status")
+    path = socket_at(config_path, socket_path)
+    if watch:
+        _watch(path, every, as_json=as_json)
+        return
+    show(ask(path, "status"), as_json=as_json)
+
+
+def show(status: Document, *, as_json: bool) -> None:
+    """On the terminal, or for programs."""
     if as_json:
         click.echo(json.dumps(status, indent=2))
         return
@@ -32,21 +55,56 @@ def command(config_path: Path, as_json: bool) -> None:
         click.echo(line)
 
 
+def _watch(path: Path, every: float, *, as_json: bool) -> None:
+    """Drawn over itself on a terminal; a restart of the gateway is waited out."""
+    live = sys.stdout.isatty() and not as_json
+    if live:
+        click.clear()
+    try:
+        while True:
+            lines = _lines(path, as_json=as_json)
+            if live:
+                body = "".join(f"{line}\x1b[K\n" for line in lines)
+                click.echo(f"{HOME}{body}{CLEAR_BELOW}", nl=False)
+            else:
+                click.echo("\n".join(lines))
+            time.sleep(every)
+    except KeyboardInterrupt:
+        return
+
+
+def _lines(path: Path, *, as_json: bool) -> list[str]:
+    try:
+        status = ask(path, "status")
+    except NotRunning as error:
+        return [json.dumps({"error": str(error)}) if as_json else painted(str(error), RED)]
+    return [json.dumps(status)] if as_json else list(screen(status))
+
+
 def screen(status: Document) -> Iterator[str]:
     """At most a line a part."""
+    score = painted(f"score {status['score']}", BOLD, RED if status["score"] < PAGE_BELOW else GREEN)
     yield (
-        f"{status['gatewayId']}  {status['status']}, score {status['score']}  "
+        f"{painted(status['gatewayId'], BOLD)}  {_state(status['status'])}, {score}  "
         f"up {duration(status['uptimeSeconds'])}  version {status['version']}"
     )
     for deduction in status["deductions"]:
-        yield f"  -{deduction['points']:<3} {deduction['reason']}"
+        yield painted(f"  -{deduction['points']:<3} {completed(deduction['reason'])}", YELLOW)
     yield from _store(status["store"])
-    yield f"link      {_link(status['link'])}"
+    yield f"{_part('link')}{_link(status['link'])}"
     for name, radio in status["radios"].items():
-        yield f"radio     {name:<16} {_radio(radio)}"
+        yield f"{_part('radio')}{name:<16} {_radio(radio)}"
     for name, service in status["services"].items():
         if name not in status["radios"]:
-            yield f"service   {name:<16} {_service(service)}"
+            yield f"{_part('service')}{name:<16} {_service(service)}"
+
+
+def _part(name: str) -> str:
+    return painted(f"{name:<10}", DIM)
+
+
+def _state(word: str) -> str:
+    return painted(word, STATES.get(word, ""))
 
 
 def _store(store: Document) -> Iterator[str]:
@@ -54,33 +112,34 @@ def _store(store: Document) -> Iterator[str]:
     if store["backlog"]:
         waiting += f", the oldest for {duration(store['oldestUnackedSeconds'])}"
     yield (
-        f"log       {store['origin']}  {store['size']} leaves, "
+        f"{_part('log')}{store['origin']}  {store['size']} leaves, "
         f"{store['ackedSize']} cosigned, {waiting}; {store['transactions']} transactions"
     )
     why = f" ({store['reason']})" if store["reason"] else ""
     yield (
-        f"store     {store['state']}{why}, answers in {store['latencyMs']} ms; {mib(store['fileBytes'])}, "
-        f"{mib(store['freeDiskBytes'])} of disk free"
+        f"{_part('store')}{_state(store['state'])}{why}, answers in {store['latencyMs']} ms; "
+        f"{mib(store['fileBytes'])}, {mib(store['freeDiskBytes'])} of disk free"
     )
 
 
 def _link(link: Document) -> str:
+    state = _state(link["state"])
     if link["state"] == "connected":
         ago = link["lastAckSecondsAgo"]
-        return "connected" if ago is None else f"connected, last ack {duration(ago)} ago"
-    return f"{link['state']} for {duration(link['downSeconds'])}: {link['reason'] or 'not reached yet'}"
+        return state if ago is None else f"{state}, last ack {duration(ago)} ago"
+    return f"{state} for {duration(link['downSeconds'])}: {completed(link['reason']) or 'not reached yet'}"
 
 
 def _radio(radio: Document) -> str:
     counts = "  ".join(f"{name} {count}" for name, count in radio["frames"].items()) or "nothing heard yet"
     note = f"  ({radio['note']})" if radio["note"] else ""
-    return f"{radio['state']}  {counts}{note}"
+    return f"{_state(radio['state'])}  {counts}{note}"
 
 
 def _service(service: Document) -> str:
-    state = f"{service['state']} for {duration(service['forSeconds'])}"
+    state = f"{_state(service['state'])} for {duration(service['forSeconds'])}"
     restarts = f", {service['restarts']} restarts" if service["restarts"] else ""
-    return f"{state}{restarts}" + (f": {service['reason']}" if service["reason"] else "")
+    return f"{state}{restarts}" + (f": {completed(service['reason'])}" if service["reason"] else "")
 
 
 def duration(seconds: float) -> str:

@@ -123,7 +123,26 @@ def test_a_good_configuration_is_fine_and_its_surprises_are_noted(config: Path) 
     code, out, err = offgrid("check-config", config)
 
     assert (code, err) == (0, "")
-    assert out == f"{config}: fine\nnote: radios: none\n"
+    fine, radios, *hints = out.splitlines()
+    assert (fine, radios) == (f"{config}: fine", "note: radios: none")
+    command = f"offgrid-gateway keygen --config {config}"
+    assert f"hint: keys: {config.parent}/etc/gateway.key: no key here; run: {command}" in hints
+    assert any(line.startswith("hint: coordinator-key: ") for line in hints)
+
+
+def test_what_a_sound_configuration_lacks_on_disk_is_hinted_at(config: Path) -> None:
+    offgrid("keygen", "--config", config)
+    assert "hint: keys" not in offgrid("check-config", config)[1]
+    (config.parent / "etc/gateway.key").chmod(0o644)
+    assert "hint: keys: " in offgrid("check-config", config)[1]
+    config.write_text(CONFIG + "lora: {frequency: 868, driver: lora_sx1301}\n")
+    assert "hint: firmware: arb: missing" in offgrid("check-config", config)[1]
+
+
+def test_a_folder_is_no_configuration_file(tmp_path: Path) -> None:
+    assert (
+        offgrid("check-config", tmp_path)[2] == f"{tmp_path}: a folder; name the configuration file in it\n"
+    )
 
 
 def test_a_plain_network_is_noted(config: Path) -> None:

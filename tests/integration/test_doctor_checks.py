@@ -516,7 +516,7 @@ def test_a_port_that_answers_is_the_coordinators_as_far_as_one_can_tell(machine:
 
 @pytest.fixture
 def secured(tmp_path: Path) -> Iterator[Callable[[Machine, int], None]]:
-    """A server on this machine whose certificate has so many days left, and a gateway that trusts its issuer."""
+    """A server on this machine whose certificate has so many days left; the gateway trusts its issuer."""
     authority, stack = Authority(tmp_path), ExitStack()
 
     def serve(machine: Machine, days: int) -> None:
