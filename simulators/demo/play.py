@@ -397,6 +397,7 @@ class Stage:
             proofs_verified=sum(one is True for one in proofs),
             proofs_failed=sum(one is False for one in proofs),
             double_spends_made=self._cheats,
+            forgeries_refused=sum(self._forger.tally().refused.values()),
             conflicts_kept=self._watch.conflicts,
             checkpoints_by_text=self._texts_believed,
             backhaul_down_s=round(self._down_s, 2),

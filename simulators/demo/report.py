@@ -59,6 +59,8 @@ class Report:
     backhaul_down_s: float
     backlog_most: int
     failures: Sequence[str] = field(default_factory=tuple)
+    forgeries_refused: int = 0
+    """Of what http refused: handed in to be refused."""
 
     def document(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -152,14 +154,22 @@ def _sums(report: Report) -> list[str]:
     proofs = f"{report.proofs_verified} of {report.proofs_asked} proofs asked for came and verified"
     texts = f"{report.checkpoints_by_text} checkpoint by text message"
     unsettled = [] if report.settled else ["unsettled some wallets were not done by the deadline"]
+    made, else_refused = report.forgeries_refused, _else_refused(report)
     return [
         *unsettled,
+        "village   is beyond the hill: its packet forwarder reaches the gateway over UDP, a second LoRa radio",
+        f"refused   {made} on purpose: a forger hands in others' ledgers that it has tampered with, by http"
+        + (f"; {else_refused} not on purpose" if else_refused else ""),
         f"log       {log}",
         f"payments  {report.payments} made, {verified} verified by the coordinator, {twice} stored twice",
         f"receipts  {promises}; {proofs}",
         f"backhaul  down for {report.backhaul_down_s:.1f} s, backlog up to {report.backlog_most}; {texts}",
         f"evidence  {report.double_spends_made} double spend made, {report.conflicts_kept} kept as conflict",
     ]
+
+
+def _else_refused(report: Report) -> int:
+    return sum(sum(radio.refused.values()) for radio in report.radios) - report.forgeries_refused
 
 
 def _row(radio: RadioReport) -> tuple[str, ...]:
