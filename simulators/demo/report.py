@@ -157,7 +157,7 @@ def _sums(report: Report) -> list[str]:
     made, else_refused = report.forgeries_refused, _else_refused(report)
     return [
         *unsettled,
-        "village   is beyond the hill: its packet forwarder reaches the gateway over UDP, a second LoRa radio",
+        "village   lies beyond the hill: its packet forwarder reaches us over UDP: a second LoRa radio",
         f"refused   {made} on purpose: a forger hands in others' ledgers that it has tampered with, by http"
         + (f"; {else_refused} not on purpose" if else_refused else ""),
         f"log       {log}",
