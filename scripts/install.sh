@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Installs, upgrades or takes back the gateway on this machine; run again, it changes only what is not so yet.
+#   sudo ./scripts/install.sh                  from this checkout, packages from the network
+#   sudo ./scripts/install.sh --wheels DIR     without a network: DIR made by scripts/build-wheels.sh
+#   sudo ./scripts/install.sh --rollback       back to the release before; configuration and data stay
+#   sudo ./scripts/install.sh --boot-only      only SPI, UART and serial console of a Raspberry Pi
+# Options: --no-boot                leave the boot partition alone
+#          --no-onboard-bluetooth   Pi 3 and 4: switch the built-in Bluetooth off instead of moving it to the mini UART
+#          --raw-hci                let the service use an adapter that the kernel drives (hci-socket:)
+#          --no-start               do not start the service
+#          --root DIR               another system's tree instead of this machine's
+#          --packaged               files and account are a package's; for its own scripts
+set -euo pipefail
+here=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
+wheels="" action=install boot=yes bluetooth=yes raw_hci=keep start=yes packaged=no
+usage() { sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//;p}' "$0"; }
+while [ $# -gt 0 ]; do
+    case $1 in
+        --wheels) wheels=$(cd "$2" && pwd); shift ;;
+        --root) ROOT=$(cd "$2" && pwd); shift ;;
+        --rollback) action=rollback ;;
+        --boot-only) action=boot ;;
+        --no-boot) boot=no ;;
+        --no-onboard-bluetooth) bluetooth=no ;;
+        --raw-hci) raw_hci=yes ;;
+        --no-start) start=no ;;
+        --packaged) packaged=yes boot=no ;;
+        -h | --help) usage; exit 0 ;;
+        *) usage >&2; exit 2 ;;
+    esac
+    shift
+done
+for room in words boot files software service; do
+    # shellcheck source=/dev/null
+    . "$here/scripts/lib/install/$room.sh"
+done
+[ "$(id -u)" = 0 ] || die "this needs root" "sudo $0 $*"
+[ "$action" = boot ] || [ -z "$ROOT" ] || [ -x "$ROOT/usr/bin/python3" ] || die "$ROOT has no python3" "is it a system's root?"
+
+case $action in
+    boot) configure_boot "$bluetooth" ;;
+    rollback) go_back ;;
+    install)
+        [ -n "$wheels" ] || [ ! -d "$here/wheels" ] || wheels=$here/wheels
+        add_release "$here" "$wheels"
+        judge_configuration "$RELEASE"
+        [ "$packaged" = yes ] || place_files "$here/systemd" /etc
+        make_account
+        choose_drop_ins "$here/systemd" "$raw_hci"
+        [ "$packaged" = yes ] || ln -sfn "$HOME_FOLDER/current/bin/offgrid-gateway" "$ROOT/usr/local/bin/offgrid-gateway"
+        [ "$boot" = no ] || configure_boot "$bluetooth"
+        tell_the_system
+        enable_units
+        if [ "$start" = yes ]; then change_to "$RELEASE"; else switch_to "$RELEASE"; fi
+        forget_other_releases
+        if ! is_set_up; then say "next: sudo offgrid-gateway init"; fi
+        ;;
+esac
+if reboot_is_due; then say "REBOOT NEEDED before the radios are found: sudo reboot"; fi

@@ -1,0 +1,58 @@
+# shellcheck shell=bash
+# The running service: started, tried with a new release, taken back when that does not stand.
+
+UNIT=offgrid-gateway.service
+
+is_set_up() { [ -f "$ROOT/etc/offgrid/config.yml" ] && [ -f "$ROOT/etc/offgrid/gateway.key" ]; }
+
+# Enabled for the next boot; systemctl writes only links for that and needs no running systemd.
+enable_units() {
+    systemctl ${ROOT:+"--root=$ROOT"} --quiet enable "$UNIT" offgrid-firstboot.service offgrid-register.service
+}
+
+disable_units() {
+    if on_this_machine; then
+        systemctl --quiet stop "$UNIT" offgrid-firstboot.service offgrid-register.service || true # not all need be there
+    fi
+    systemctl ${ROOT:+"--root=$ROOT"} --quiet disable "$UNIT" offgrid-firstboot.service offgrid-register.service 2>/dev/null \
+        || true # likewise
+}
+
+# judge_configuration RELEASE: a configuration that the release would not take stops us before anything changes.
+judge_configuration() {
+    [ -f "$ROOT/etc/offgrid/config.yml" ] || return 0
+    inside "$HOME_FOLDER/releases/$1/bin/offgrid-gateway" check-config /etc/offgrid/config.yml >/dev/null \
+        || die "/etc/offgrid/config.yml is not what $1 expects, see above" \
+            "mend these lines and run this again; nothing was changed, the gateway runs as before"
+}
+
+# change_to RELEASE: switched, started, waited for; what does not come up gives way to what ran before.
+change_to() {
+    local new=$1 before
+    before=$(current_release)
+    switch_to "$new"
+    on_this_machine && is_set_up || return 0
+    # `start` returns when the daemon says READY: store open, HTTP up.
+    if systemctl restart "$UNIT"; then
+        say "service: $new runs"
+        return 0
+    fi
+    journalctl --unit "$UNIT" --lines 5 --no-pager --output cat >&2
+    if [ -z "$before" ] || [ "$before" = "$new" ]; then
+        die "the gateway does not start, see above" "sudo offgrid-gateway doctor"
+    fi
+    switch_to "$before"
+    systemctl restart "$UNIT" || warn "$before does not start either"
+    die "$new does not start, see above; back to $before" "sudo offgrid-gateway doctor"
+}
+
+# go_back: to the release before. Configuration, keys and database stay: what was promised since stays promised.
+go_back() {
+    local previous
+    previous=$(previous_release)
+    [ -n "$previous" ] && [ -f "$ROOT$HOME_FOLDER/releases/$previous/.complete" ] \
+        || die "there is no previous release here" "install the one you want: sudo ./scripts/install.sh"
+    judge_configuration "$previous"
+    change_to "$previous"
+    say "back to $previous; forward again with the same command"
+}

@@ -1,0 +1,163 @@
+"""A Debian machine: a clean root under an overlay, booted with its own systemd by systemd-nspawn.
+
+Its network is a namespace of its own, with loopback only; its cgroups are unified, so that systemd's device
+policy is enforced by the kernel as on a gateway. Nothing is written outside the folder it is given.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+TOOLS = REPOSITORY / ".tools"
+BASE = TOOLS / "roots" / "bookworm"
+BOOT_S = 60.0
+WAIT_S = 60.0
+
+# Runs in a mount namespace of its own: what it mounts is gone with it.
+BOOT = r"""
+set -e
+mount -t overlay overlay -o "lowerdir=$BASE,upperdir=$FOLDER/upper,workdir=$FOLDER/work" "$FOLDER/root"
+if [ "$(stat -fc %T /sys/fs/cgroup)" != cgroup2fs ]; then
+    umount -l /sys/fs/cgroup
+    mount -t cgroup2 none /sys/fs/cgroup
+fi
+mkdir -p "/sys/fs/cgroup/$NAME"
+echo $$ >"/sys/fs/cgroup/$NAME/cgroup.procs"
+exec systemd-nspawn --quiet --directory="$FOLDER/root" --machine="$NAME" --boot --register=no --keep-unit \
+    --private-network --system-call-filter=bpf --console=pipe --bind-ro="$SHARED:/media" </dev/null
+"""
+
+
+def require_machines() -> None:
+    """Skips, by name, where no such machine can be booted."""
+    if os.geteuid() != 0:
+        pytest.skip("booting a Debian machine needs root")
+    if shutil.which("systemd-nspawn", path=_path()) is None or not (BASE / ".complete").exists():
+        pytest.skip("no .tools/roots/bookworm or systemd-nspawn: ./scripts/test.sh makes them")
+
+
+class Machine:
+    """One machine; ``shared`` is a folder of this host that it sees as ``/media``."""
+
+    def __init__(self, folder: Path, shared: Path) -> None:
+        self.folder, self.shared = folder, shared
+        self.name = f"offgrid-{os.getpid()}-{folder.name}"[:60]
+        self._nspawn: subprocess.Popen[bytes] | None = None
+        self._leader = 0
+        for part in ("upper", "work", "root"):
+            (folder / part).mkdir(parents=True)
+
+    def boot(self) -> None:
+        """Returns when systemd has started what it starts."""
+        environment = {
+            **os.environ,
+            "PATH": _path(),
+            "BASE": str(BASE),
+            "FOLDER": str(self.folder),
+            "NAME": self.name,
+            "SHARED": str(self.shared),
+        }
+        with (self.folder / "console.log").open("ab") as console:
+            self._nspawn = subprocess.Popen(
+                ["unshare", "--mount", "bash", "-c", BOOT], env=environment, stdout=console, stderr=console
+            )
+        self._leader = self._find_leader()
+        self.until("systemctl is-system-running --wait || true", "running", "degraded", within_s=BOOT_S)
+
+    def cut_the_power(self) -> None:
+        """Every process of the machine is gone at once; what it had written stays."""
+        if self._nspawn is None:
+            return
+        os.kill(self._leader, signal.SIGKILL)
+        self._nspawn.wait()
+        self._nspawn = None
+        for hierarchy in ("/sys/fs/cgroup/unified", "/sys/fs/cgroup"):
+            _remove_groups(Path(hierarchy, self.name))
+
+    def run(self, command: str, *, input: bytes = b"", fails: bool = False) -> str:
+        """A shell command as root in the machine; what it said. ``fails``: it has to."""
+        done = self._enter(["sh", "-c", command], input)
+        said = done.stdout.decode()
+        if (done.returncode != 0) != fails:
+            raise AssertionError(f"{command}: exit code {done.returncode}\n{said}\n{self.console()}")
+        return said
+
+    def json(self, command: str) -> Any:
+        return json.loads(self.run(command))
+
+    def write(self, path: str, content: str | bytes, mode: str = "644") -> None:
+        data = content.encode() if isinstance(content, str) else content
+        self.run(f"mkdir -p $(dirname {path}) && cat >{path} && chmod {mode} {path}", input=data)
+
+    def until(self, command: str, *wanted: str, within_s: float = WAIT_S) -> str:
+        """The first answer of ``command`` that is one of these (or, without any, not empty)."""
+        deadline = time.monotonic() + within_s
+        while True:
+            done = self._enter(["sh", "-c", command], b"")
+            said = done.stdout.decode().strip()
+            if said in wanted or (not wanted and said and done.returncode == 0):
+                return said
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{command}: {said!r} after {within_s:.0f} s\n{self.console()}")
+            time.sleep(0.05)
+
+    def show(self, unit: str, *properties: str) -> Mapping[str, str]:
+        """Of a unit."""
+        said = self.run(f"systemctl show {unit} -p {','.join(properties)}")
+        return dict(line.partition("=")[::2] for line in said.splitlines())
+
+    def journal(self, unit: str) -> str:
+        return self.run(f"journalctl --no-pager --output cat --unit {unit}")
+
+    def console(self) -> str:
+        """The end of what was said at boot."""
+        return (self.folder / "console.log").read_text(errors="replace")[-2000:]
+
+    def _enter(self, command: list[str], input: bytes) -> subprocess.CompletedProcess[bytes]:
+        into = ["nsenter", "-t", str(self._leader), "-m", "-u", "-i", "-n", "-p", "-C", "--"]
+        environment = {
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "LANG": "C.UTF-8",
+        }
+        return subprocess.run(
+            [*into, *command], input=input, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
+        )
+
+    def _find_leader(self) -> int:
+        """The host's number of the machine's process 1: the child of nspawn, once it is systemd."""
+        assert self._nspawn is not None
+        deadline = time.monotonic() + BOOT_S
+        while time.monotonic() < deadline:
+            children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children").read_text().split()
+            for child in children:
+                if Path(f"/proc/{child}/comm").read_text().strip() == "systemd":
+                    return int(child)
+            if self._nspawn.poll() is not None:
+                break
+            time.sleep(0.02)
+        raise AssertionError(f"the machine does not boot\n{self.console()}")
+
+
+def _path() -> str:
+    return f"{TOOLS}/usr/bin:{os.environ['PATH']}"
+
+
+def _remove_groups(group: Path) -> None:
+    """Empty cgroups, the innermost first."""
+    if not group.is_dir():
+        return
+    for child in group.iterdir():
+        if child.is_dir():
+            _remove_groups(child)
+    group.rmdir()
