@@ -284,8 +284,9 @@ class Outbox:
         await self._disk.put(QUEUE, waiting.message.key, outgoing_to_bytes(waiting.message))
 
     async def _drop(self, waiting: _Waiting) -> None:
-        self._queue.pop(waiting.message.key, None)
+        """Off the disk first: who sees an empty queue and closes would leave it to be paid again."""
         await self._disk.remove(QUEUE, waiting.message.key)
+        self._queue.pop(waiting.message.key, None)
 
     def _fresh_budget(self, remembered: DayCount) -> Budget:
         return Budget(

@@ -80,14 +80,22 @@ class Rescue:
         return False
 
     async def _press(self) -> None:
+        """Whoever is cancelled meanwhile stays until the key is let go of: held longer, it switches the modem
+        off. And cancelled it is, for the port of a modem that restarts vanishes."""
+        pressing = asyncio.create_task(self._press_key(), name="gsm power key")
+        try:
+            await asyncio.wait((pressing,))
+        finally:
+            await asyncio.wait((pressing,))
+        pressing.result()
+
+    async def _press_key(self) -> None:
         """PWRKEY through its transistor: high is pressed. The line's calls block, so a thread makes them."""
         line = await open_on_thread(partial(open_output, self._settings.power_pin))
         try:
-            try:
-                await asyncio.to_thread(line.set, True)
-                await self._clock.sleep(PRESS_S)
-            finally:  # also when cancelled: a key held for longer switches the modem off
-                await asyncio.to_thread(line.set, False)
+            await asyncio.to_thread(line.set, True)
+            await self._clock.sleep(PRESS_S)
+            await asyncio.to_thread(line.set, False)
         except OSError as error:
             raise DriverLost(f"the power pin {self._settings.power_pin} cannot be driven: {error}") from error
         finally:
