@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import NamedTuple
 
 
 class TimeQuality(IntEnum):
@@ -68,6 +70,8 @@ class Head:
     acked_size: int
     cosigned_note: bytes | None
     halted: Halt | None = None
+    notices: int = 0
+    """The newest of the coordinator's notices that is on disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +121,17 @@ class Batch:
         return self.start + len(self.entries)
 
 
+class KnownConflict(NamedTuple):
+    """An evidence object, and the coordinator's newest decision about its payments (a signed notice)."""
+
+    evidence: bytes
+    decision: bytes | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContentPlace:
-    """Where a content H stands: its entry, and the path from H to the entry's objects root."""
+    """Where a content H stands: its entry, the path from H to the entry's objects root, and what is known of
+    conflicts among its payments."""
 
     index: int
     entry: bytes
@@ -127,6 +139,7 @@ class ContentPlace:
     quality: int
     object_index: int
     object_path: tuple[bytes, ...]
+    conflicts: tuple[KnownConflict, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +174,10 @@ class Figures:
     invalid_transactions: int
     conflicts: int
     conflicts_pending: int
+    conflicts_awaiting: int
+    conflicts_resolved: int
+    evidence: Mapping[str, int]
+    lost_promises: int
     double_spends: int
     oldest_unacked_received_at_ms: int | None
     body_bytes: int

@@ -11,6 +11,7 @@ from gateway.core.vitals import status_document
 from gateway.errors import CommandError, NeedsPerson
 from gateway.keys import Identity, pinned_key
 from gateway.services import inspection
+from gateway.services import judged_conflicts as judged
 from gateway.services.control import Command
 from gateway.services.monitor import Monitor
 from gateway.services.supervision import Supervisor
@@ -63,7 +64,19 @@ def log_commands(config: Config, identity: Identity, store: Store) -> Mapping[st
             store, public_key=identity.public_key, coordinator=_coordinator(config)
         )
 
-    return {"log.show": show, "log.prove": prove, "log.verify": verify}
+    async def conflicts(arguments: Arguments) -> object:
+        return await judged.listed(store)
+
+    async def conflict(arguments: Arguments) -> object:
+        return await judged.shown(store, arguments.get("device"), _integer(arguments, "nonce"))
+
+    return {
+        "log.show": show,
+        "log.prove": prove,
+        "log.verify": verify,
+        "conflicts.list": conflicts,
+        "conflicts.show": conflict,
+    }
 
 
 def _coordinator(config: Config) -> CoordinatorKey | None:

@@ -33,7 +33,7 @@ def command() -> None:
 @click.argument("index", type=click.IntRange(0), required=False)
 def show(config_path: Path, as_json: bool, count: int, index: int | None) -> None:
     """The newest leaves, or leaf INDEX with its objects."""
-    found = _answer(load(config_path), "log.show", {"index": index, "count": count})
+    found = answer(load(config_path), "log.show", {"index": index, "count": count})
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
@@ -53,7 +53,7 @@ def prove(config_path: Path, what: str) -> None:
 
     Prints JSON: entry, paths and checkpoint, all that is needed to verify it elsewhere.
     """
-    click.echo(json.dumps(_answer(load(config_path), "log.prove", _named(what)), indent=2))
+    click.echo(json.dumps(answer(load(config_path), "log.prove", _named(what)), indent=2))
 
 
 @command.command("verify")
@@ -61,7 +61,7 @@ def prove(config_path: Path, what: str) -> None:
 @json_option
 def verify(config_path: Path, as_json: bool) -> None:
     """Compute the whole log again from its objects, and check both checkpoints. Exits with 1 on a fault."""
-    found = _answer(load(config_path), "log.verify", {})
+    found = answer(load(config_path), "log.verify", {})
     if as_json:
         click.echo(json.dumps(found, indent=2))
     else:
@@ -84,7 +84,8 @@ def _named(what: str) -> dict[str, Any]:
     raise click.BadParameter("a leaf's index, or 64 hexadecimal characters", param_hint="WHAT")
 
 
-def _answer(config: Config, name: str, arguments: dict[str, Any]) -> Any:
+def answer(config: Config, name: str, arguments: dict[str, Any]) -> Any:
+    """What the running gateway answers, else what its database does."""
     try:
         return ask(config.control_socket, name, arguments, timeout_s=LONG_S)
     except NotRunning:

@@ -101,6 +101,23 @@ def suggest(texts: Sequence[Text]) -> Suggestion:
     return Suggestion(rule, min(accepted, key=lambda text: (text.timestamp_ms, text.identity)).identity)
 
 
+class KnownTexts(NamedTuple):
+    """A conflict as it stands: ``texts`` verified here or shown by evidence, with what the rules make of them.
+
+    ``device`` is the sender's id. ``evidence`` is None while a pruned body is awaited, ``decision`` (a signed
+    notice) until the coordinator has decided; it is ``decided`` where that knew of every text held.
+    """
+
+    device: str
+    nonce: int
+    kind: ConflictKind
+    texts: int
+    decided: bool
+    evidence: bytes | None
+    decision: bytes | None
+    suggestion: Suggestion | None
+
+
 @lru_cache(maxsize=4096)
 def _packed(device: str) -> bytes | None:
     if len(device) != _DEVICE_CHARS:

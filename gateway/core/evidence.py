@@ -217,8 +217,8 @@ def verify_evidence(data: bytes) -> Evidence:
         case Collision(first, second):
             _require_statement(first)
             _require_statement(second)
-            if first.key == second.key or device_id(first.key) != device_id(second.key):
-                raise EvidenceInvalid("not two keys with one device id")
+            if first.key >= second.key or device_id(first.key) != device_id(second.key):
+                raise EvidenceInvalid("not two keys with one device id, in their order")
         case Receipted(sent, receiver, receipt):
             _require_signed(sent)
             if sent.payment.receiver != device_id(receiver):
@@ -235,8 +235,8 @@ def verify_evidence(data: bytes) -> Evidence:
 def _require_payments(one: Signed, other: Signed) -> None:
     _require_signed(one)
     _require_signed(other)
-    if one.payment.identity == other.payment.identity:
-        raise EvidenceInvalid("one text twice is no conflict")
+    if one.payment.identity >= other.payment.identity:
+        raise EvidenceInvalid("one text twice, or not in the order of their identities")
 
 
 def _require_signed(signed: Signed) -> None:
@@ -320,7 +320,7 @@ def _to_known(payment: Transaction) -> list[object]:
 
 
 def _proven(proven: Proven) -> list[object]:
-    """``[key, [1, id, to, amount, nonce, time, signature]]``, or of a snapshot ``[3, root, time, count, …]``"""
+    """``[key, [1, id, to, amount, nonce, time, signature]]``; of a snapshot ``[3, root, time, count, …]``"""
     if isinstance(proven.statement, Snapshot):
         return [proven.key, [Kind.SNAPSHOT, *snapshot_fields(proven.statement)]]
     name, _, *rest = _packed(proven.statement)

@@ -38,7 +38,7 @@ from gateway.core.wallet.verify import (
     verify_snapshot,
     verify_transactions,
 )
-from gateway.model import EntryKind, Stamp
+from gateway.model import EntryKind, KnownConflict, Stamp
 
 _STANDS, _VERIFIED = Standing.VERIFIED, ObjectState.VERIFIED  # a member is found slowly through its class
 
@@ -57,13 +57,14 @@ class Judgement:
     """An upload that stands. ``contents`` are its H in order.
 
     ``submission`` is None where this very content is held with all that came with it: at ``held``, found
-    without checking any signature.
+    without checking any signature. ``conflicts`` are those known before about its payments.
     """
 
     contents: tuple[bytes, ...]
     tally: Tally
     submission: Submission | None
     held: tuple[HeldPlace, ...] = ()
+    conflicts: tuple[KnownConflict, ...] = ()
 
 
 def prepare(message: SnapshotUpload | TransactionsUpload) -> Prepared:
@@ -109,7 +110,9 @@ def _judge_snapshot(
     header = encoded(SnapshotHeader(message.key, message.snapshot, tree.root()))
     held = facts.snapshots.get(header.hash)
     if held is not None and _all_held(prepared, facts):
-        return Judgement((header.hash,), Tally(known=len(prepared.identities)), None, (held,))
+        return Judgement(
+            (header.hash,), Tally(known=len(prepared.identities)), None, (held,), facts.conflicts
+        )
     base = None if facts.base is None else Base(facts.base.wallet, facts.in_base.__contains__)
     verdict = verify_snapshot(
         message,
@@ -145,7 +148,7 @@ def _judge_snapshot(
         snapshot=draft,
         horizon=facts.horizon,
     )
-    return Judgement((header.hash,), _tally(verdict), submission)
+    return Judgement((header.hash,), _tally(verdict), submission, conflicts=facts.conflicts)
 
 
 def _judge_loose(
@@ -170,7 +173,7 @@ def _judge_loose(
         snapshot=None,
         horizon=facts.horizon,
     )
-    return Judgement(contents, _tally(verdict), submission)
+    return Judgement(contents, _tally(verdict), submission, conflicts=facts.conflicts)
 
 
 def _vouching(verdict: Verdict) -> bytes | None:

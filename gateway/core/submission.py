@@ -12,7 +12,7 @@ from gateway.core.merkle import Frontier
 from gateway.core.wallet.tree import WalletFrontier
 from gateway.core.wallet.upload import SnapshotUpload, TransactionsUpload
 from gateway.core.wallet.verify import DeviceKey
-from gateway.model import EntryKind, Source, Stamp
+from gateway.model import EntryKind, KnownConflict, Source, Stamp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +95,8 @@ class Facts:
     """Where the base asked for is not held: at most three that are, longest first."""
     snapshots: Mapping[bytes, HeldPlace] = field(default_factory=dict)
     """By header hash: the same device's snapshots of that count, root and timestamp."""
+    conflicts: tuple[KnownConflict, ...] = ()
+    """About asked identities."""
 
 
 class EncodedObject(NamedTuple):
@@ -162,8 +164,9 @@ class Appended:
     """Where a submission stands after its commit.
 
     ``contents`` are the places of its H in order: one for a snapshot, one for each loose transaction.
-    ``entry`` is the new leaf, None where nothing was new.
+    ``entry`` is the new leaf, None where nothing was new. ``conflicts`` are about its payments.
     """
 
     contents: tuple[HeldPlace, ...]
     entry: int | None
+    conflicts: tuple[KnownConflict, ...] = ()

@@ -88,5 +88,5 @@ class Contacts:
 def _written(answer: Answer, message: bytes) -> bytes:
     """In the form of the message that it answers."""
     return (
-        json.dumps(answer.to_json()).encode() if message.startswith(JSON) else encode_downlink(answer.message)
+        json.dumps(answer.to_json()).encode() if message.startswith(JSON) else encode_downlink(answer.told)
     )

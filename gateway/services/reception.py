@@ -32,7 +32,7 @@ from gateway.core.refusal import Refusal, Refused
 from gateway.core.submission import HeldPlace, Upload
 from gateway.core.wallet.transaction import Transaction
 from gateway.core.wallet.upload import SnapshotUpload, TransactionsUpload
-from gateway.model import ContentPlace, Source, Stamp
+from gateway.model import ContentPlace, KnownConflict, Source, Stamp
 from gateway.store import Store
 
 log = logging.getLogger(__name__)
@@ -60,6 +60,8 @@ class Recorded(Protocol):
     def tally(self) -> Tally: ...
     @property
     def duplicate(self) -> bool: ...
+    @property
+    def conflicts(self) -> Sequence[KnownConflict]: ...
 
 
 class Records(Protocol):
@@ -176,12 +178,14 @@ class Reception:
         if place is None:
             return Answer(Nack(Refusal.NOT_FOUND, detail="this gateway does not hold this content"))
         if head.cosigned_note is not None and place.index < head.acked_size:
-            return Answer(await self._inclusion(head.origin, head.acked_size, head.cosigned_note, place))
+            inclusion = await self._inclusion(head.origin, head.acked_size, head.cosigned_note, place)
+            return Answer(inclusion, conflicts=place.conflicts)
         told = self._told_home()
         if told is not None and told.covers(head, place.index):
             inclusion = await self._inclusion(told.origin, told.size, told.note, place)
-            return Answer(replace(inclusion, cosigned=False))
-        return Answer(self._promise(head.origin, place, content), (content,), duplicate=True)
+            return Answer(replace(inclusion, cosigned=False), conflicts=place.conflicts)
+        promise = self._promise(head.origin, place, content)
+        return Answer(promise, (content,), duplicate=True, conflicts=place.conflicts)
 
     async def seen_size(self) -> int:
         """Leaves that stand under a root the coordinator has seen: cosigned, or told by text message."""
@@ -287,7 +291,13 @@ class Reception:
 
 
 def _answer_of(recorded: Recorded) -> Answer:
-    return Answer(recorded.answer, recorded.contents, recorded.tally, recorded.duplicate)
+    return Answer(
+        recorded.answer,
+        recorded.contents,
+        recorded.tally,
+        recorded.duplicate,
+        conflicts=recorded.conflicts,
+    )
 
 
 def _written(answer: Answer) -> bytes:

@@ -24,7 +24,7 @@ from gateway.core.receipt import promise_leaf, promise_text
 from gateway.core.refusal import Refusal, Refused
 from gateway.core.submission import Appended, Facts, HeldPlace, Upload
 from gateway.errors import FatalError
-from gateway.model import Stamp
+from gateway.model import KnownConflict, Stamp
 from gateway.store import Store
 
 log = logging.getLogger(__name__)
@@ -59,6 +59,7 @@ class Recorded:
     contents: tuple[bytes, ...] = ()
     tally: Tally = field(default_factory=Tally)
     duplicate: bool = False
+    conflicts: tuple[KnownConflict, ...] = ()
 
 
 @dataclass(slots=True)
@@ -97,6 +98,7 @@ class Recorder:
         self._in_flight = 0
         self._remembered: OrderedDict[bytes, Recorded] = OrderedDict()
         self._contents_remembered = 0
+        self._evidence_version = 0
         self._resumes: OrderedDict[bytes, list[float]] = OrderedDict()
         self._broken: asyncio.Future[None]
 
@@ -127,6 +129,10 @@ class Recorder:
 
     def remembered(self, fingerprint: bytes) -> Recorded | None:
         """The answer to these very bytes, where they were promised lately; cheap, to ask before decoding."""
+        if self._evidence_version != self._store.evidence_version:  # an answer may lack what was found since
+            self._evidence_version = self._store.evidence_version
+            self._remembered.clear()
+            self._contents_remembered = 0
         recorded = self._remembered.get(fingerprint)
         if recorded is not None:
             self._remembered.move_to_end(fingerprint)
@@ -202,7 +208,7 @@ class Recorder:
             return
         flight.judgement = outcome
         if outcome.submission is None:
-            self._land(flight, Appended(outcome.held, None))
+            self._land(flight, Appended(outcome.held, None, outcome.conflicts))
         else:
             linger = self._linger(flight.upload.source.linger_s)
             self._store.submit(
@@ -266,6 +272,7 @@ class Recorder:
             contents=judgement.contents,
             tally=judgement.tally,
             duplicate=appended.entry is None,
+            conflicts=tuple(dict.fromkeys((*appended.conflicts, *judgement.conflicts))),
         )
         key = flight.upload.message.key
         if key is not None:
@@ -277,7 +284,11 @@ class Recorder:
 
     def _remember(self, fingerprint: bytes, recorded: Recorded) -> None:
         again = Recorded(
-            answer=recorded.answer, contents=recorded.contents, tally=recorded.tally, duplicate=True
+            answer=recorded.answer,
+            contents=recorded.contents,
+            tally=recorded.tally,
+            duplicate=True,
+            conflicts=recorded.conflicts,
         )
         if fingerprint not in self._remembered:  # a copy of it may have been on its way beside it
             self._contents_remembered += len(recorded.contents)

@@ -20,7 +20,7 @@ from gateway.core.submission import (
     Submission,
 )
 from gateway.core.sync.messages import MAX_ENTRY_BYTES, MAX_ENTRY_OBJECTS
-from gateway.core.wallet.objects import DeviceKeyObject, Kind, encode_object, object_hash
+from gateway.core.wallet.objects import DeviceKeyObject, Kind, accepts, encode_object, object_hash
 from gateway.model import EntryKind
 from gateway.store.connection import Connection
 from gateway.store.group import Group, NewObject
@@ -52,6 +52,7 @@ class _Plan:
     held: HeldObject | None = None
     rises: bool = False  # held, and its signature verifies only now
     raised_receipt: HeldObject | None = None  # likewise
+    receipt_place: int | None = None  # its ordinal, where it is new
     refusal: Refused | None = None
 
 
@@ -185,6 +186,7 @@ class Admission:
             if item.receipt_state is not _VERIFIED and item.receipt_signer is not None:
                 ordinal = first + len(objects)
                 self._wait(group, ordinal, item.receipt_signer, RECEIPT_NONCE, item.receipt_state)
+            plan.receipt_place = first + len(objects)
             objects.append((_RECEIPT, plan.receipt, int(item.receipt_state), None))
 
     def _wait(self, group: Group, ordinal: int, signer: int, nonce: int, state: ObjectState) -> None:
@@ -204,6 +206,8 @@ class Admission:
             group.spends.stage(item.spend, ordinal, self._keys.id_of(item.key), leaf)
         if plan.raised_receipt is not None and item.receipt is not None:
             _raise(group, plan.raised_receipt, Kind.RECEIPT, item.receipt, None)
+        if item.receipt is not None and item.receipt_state is _VERIFIED:
+            _stage_receipt(group, plan, item.receipt, leaf)
 
     def _base(self, key_id: int, draft: SnapshotDraft) -> HeldList | None:
         """The list that the upload builds on, or the one that this whole list is likely to resemble."""
@@ -352,6 +356,17 @@ def _require_fits(submission: Submission, plans: Sequence[_Plan], listed: _Liste
         raise Refused(
             Refusal.TOO_LARGE, f"{size} new bytes at once, at most {MAX_ENTRY_BYTES}; send in parts"
         )
+
+
+def _stage_receipt(group: Group, plan: _Plan, receipt: EncodedObject, leaf: int) -> None:
+    """A receipt that is new, or verified only now, beside the payment it is for."""
+    held, item = plan.raised_receipt, plan.item
+    at = plan.receipt_place if held is None else held.ordinal
+    if at is None or item.spend is None or not isinstance(plan.place, int):
+        return
+    if accepts(receipt.body):
+        group.spends.accept(item.spend.key, plan.place)
+    group.receipts.append((plan.place, at, item.identity, leaf))
 
 
 def _raise(

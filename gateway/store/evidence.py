@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from gateway.core.conflict import device_number, key_number
+from gateway.core.conflict import ConflictKind, KnownTexts, Text, device_number, key_number, suggest
 from gateway.core.evidence import (
     Collision,
     Evidence,
@@ -19,6 +19,7 @@ from gateway.core.evidence import (
     encode_evidence,
     read_evidence,
 )
+from gateway.core.lists import Place
 from gateway.core.notice import Decision, Notice, read_decision
 from gateway.core.submission import EncodedObject, ObjectState
 from gateway.core.wallet.objects import (
@@ -29,9 +30,10 @@ from gateway.core.wallet.objects import (
     decode_object,
     object_hash,
 )
+from gateway.core.wallet.signature import verifies
 from gateway.core.wallet.snapshot import Snapshot
-from gateway.core.wallet.transaction import Transaction
-from gateway.model import EntryKind, Stamp, TimeQuality
+from gateway.core.wallet.transaction import Receipt, Transaction
+from gateway.model import EntryKind, KnownConflict, Stamp, TimeQuality
 from gateway.store.connection import Connection
 from gateway.store.group import Group
 from gateway.store.spends import Pair, SpendKey
@@ -39,6 +41,9 @@ from gateway.store.waiting import read_body
 
 MAX_REMEMBERED = 4096
 """Evidence, the newest, whose payments are known in memory: a wallet that brings one of them is told."""
+
+MAX_SEARCHED = 256
+"""Payments in conflict, the newest, that are looked for in a list when its receipt is asked for."""
 
 MAX_OF_DEVICE = 256
 """Evidence made of one device: more prove nothing more. Its further conflicts are counted all the same."""
@@ -84,18 +89,87 @@ class EvidenceBook:
 
     # Of payments.
 
-    def about(self, identities: Iterable[bytes]) -> tuple[bytes, ...]:
-        """Evidence that holds one of these payments, each once."""
+    @property
+    def is_any(self) -> bool:
+        return bool(self._by_identity)
+
+    def about(self, identities: Iterable[bytes]) -> tuple[KnownConflict, ...]:
+        """Evidence that holds one of these payments, each once, with the newest decision."""
         if not self._by_identity:
             return ()
         found = [self._by_identity[one] for one in identities if one in self._by_identity]
-        return tuple(dict.fromkeys(found))
+        return tuple([self._known(body) for body in dict.fromkeys(found)])
+
+    def about_places(self, places: Iterable[Place]) -> tuple[KnownConflict, ...]:
+        """The same for the places of a list: payments by their ordinals."""
+        if not self._by_identity:
+            return ()
+        among = {*places}
+        newest = [*self._by_identity][-MAX_SEARCHED:]
+        return self.about([one for one in newest if among & {one, *self._ordinals(one)}])
+
+    def _ordinals(self, identity: bytes) -> list[int]:
+        subject = subject_of(read_evidence(self._by_identity[identity]))
+        rows = self._connection.execute(
+            "SELECT s.ordinal FROM spends s JOIN objects o USING (ordinal) "
+            "WHERE sender = ? AND nonce = ? AND identity = ?",
+            (*subject, identity),
+        )
+        return [row[0] for row in rows]
+
+    def _known(self, body: bytes) -> KnownConflict:
+        device, nonce = subject_of(read_evidence(body))
+        decision = None if device is None or nonce is None else self.decision(device, nonce)
+        return KnownConflict(body, decision)
 
     def stage(self, group: Group) -> None:
         """Evidence of what the group completed, as entries of the same group."""
         self._staged.conflicts.update(group.spends.conflicted)
-        for pair in (*group.spends.pairs, *group.pairs):
+        for pair in (*group.spends.pairs, *self._collisions(group), *self._receipts(group)):
             self._stage_pair(group, pair)
+
+    def _collisions(self, group: Group) -> list[Pair]:
+        """Keys that this group proves beside another of the same device id."""
+        pairs = []
+        for row in group.keys:
+            others = self._connection.execute(
+                "SELECT id FROM keys WHERE device = ? AND id <> ?", (key_number(row.key), row.id)
+            ).fetchall()
+            for (other,) in others[:1]:
+                said = [self._said_by(group, key_id, key_number(row.key)) for key_id in (other, row.id)]
+                if None not in said:
+                    first, second = (ordinal for ordinal in said if ordinal is not None)
+                    kind = EvidenceKind.KEY_COLLISION
+                    pairs.append(Pair(kind, first, other, second, row.id, group.next_leaf - 1))
+        return pairs
+
+    def _said_by(self, group: Group, key_id: int, device: int) -> int | None:
+        """The ordinal of a payment or a snapshot that this key has signed."""
+        fresh = group.signed_by(key_id)
+        if fresh is not None:
+            return fresh
+        row = self._connection.execute(
+            "SELECT ordinal FROM spends WHERE sender = ? AND key = ? "
+            "UNION ALL SELECT first_ordinal FROM lists JOIN entries USING (leaf) WHERE lists.key = ? LIMIT 1",
+            (device, key_id, key_id),
+        ).fetchone()
+        return None if row is None else row[0]
+
+    def _receipts(self, group: Group) -> list[Pair]:
+        """Receipts that verified for payments known to be in conflict."""
+        pairs = []
+        for payment, receipt, identity, leaf in group.receipts if self.is_any else ():
+            row = (
+                self._connection.execute(
+                    "SELECT s.key FROM objects o JOIN spends s ON s.ordinal = o.ordinal WHERE o.ordinal = ?",
+                    (payment,),
+                ).fetchone()
+                if identity in self._by_identity
+                else None
+            )
+            if row is not None:
+                pairs.append(Pair(EvidenceKind.RECEIPT, payment, row[0], receipt, 0, leaf))
+        return pairs
 
     def _stage_pair(self, group: Group, pair: Pair) -> None:
         first, second = (self._object(group, ordinal) for ordinal in (pair.first, pair.second))
@@ -108,7 +182,8 @@ class EvidenceBook:
             self._log(group, evidence, pair.leaf)
 
     def _made(self, group: Group, pair: Pair, first: WalletObject, second: WalletObject) -> Evidence | None:
-        one, other = self._key(group, pair.first_key), self._key(group, pair.second_key)
+        one = self._key(group, pair.first_key)
+        other = self._key(group, pair.second_key) if pair.second_key else b""
         match pair.kind, first, second:
             case EvidenceKind.DOUBLE_SPEND | EvidenceKind.DUPLICATE_NONCE, Transaction(), Transaction():
                 return Spent.of(one, first, second)
@@ -117,7 +192,8 @@ class EvidenceBook:
             case EvidenceKind.KEY_COLLISION, _, _:
                 return Collision.of(Proven(one, _statement(first)), Proven(other, _statement(second)))
             case EvidenceKind.RECEIPT, Transaction(), BoundReceipt(_, receipt):
-                return Receipted(Signed(one, first), other, receipt)
+                receiver = self._signer(group, first, receipt)
+                return None if receiver is None else Receipted(Signed(one, first), receiver, receipt)
         raise ValueError(f"{pair.kind.name} of {type(first).__name__} and {type(second).__name__}")
 
     def _log(self, group: Group, evidence: Evidence, leaf: int) -> None:
@@ -154,6 +230,41 @@ class EvidenceBook:
             "SELECT COUNT(*) FROM evidence WHERE device = ?", (device,)
         ).fetchone()[0]
         return held + sum(row[2] == device for row in self._staged.rows)
+
+    def conflicts(self, most: int) -> list[KnownTexts]:
+        """Conflicts, the newest first."""
+        rows = self._connection.execute(
+            "SELECT sender, nonce, kind, texts, decided FROM conflicts ORDER BY leaf DESC, nonce LIMIT ?",
+            (most,),
+        ).fetchall()
+        return [self._conflict(*row) for row in rows]
+
+    def _conflict(self, sender: int, nonce: int, kind: int, texts: int, decided: int) -> KnownTexts:
+        bodies = self._connection.execute(
+            "SELECT body FROM evidence WHERE device = ? AND nonce = ? ORDER BY id", (sender, nonce)
+        ).fetchall()
+        spent = [found for (body,) in bodies if isinstance(found := read_evidence(body), Spent)]
+        payments = {one.identity: one for found in spent for one in (found.first, found.second)}
+        accepted = self._accepted(sender, nonce)
+        known = [Text(value, one.id, one.timestamp_ms, value in accepted) for value, one in payments.items()]
+        return KnownTexts(
+            device=sender.to_bytes(8, "big", signed=True).hex(),
+            nonce=nonce,
+            kind=ConflictKind(kind),
+            texts=texts,
+            decided=bool(decided),
+            evidence=bodies[0][0] if bodies else None,
+            decision=self.decision(sender, nonce),
+            suggestion=suggest(known) if known else None,
+        )
+
+    def _accepted(self, sender: int, nonce: int) -> set[bytes]:
+        rows = self._connection.execute(
+            "SELECT identity FROM spends JOIN objects USING (ordinal) "
+            "WHERE sender = ? AND nonce = ? AND accepted = 1",
+            (sender, nonce),
+        )
+        return {row[0] for row in rows}
 
     # Commits.
 
@@ -307,6 +418,13 @@ class EvidenceBook:
     def _body(self, ordinal: int) -> bytes | None:
         row = self._row(ordinal)
         return None if row is None else read_body(self._connection, row[0], ordinal)
+
+    def _signer(self, group: Group, payment: Transaction, receipt: Receipt) -> bytes | None:
+        """Which key of the receiver's id has signed the receipt."""
+        device, text = device_number(payment.receiver), receipt.signed_text(payment.id)
+        rows = self._connection.execute("SELECT key FROM keys WHERE device = ?", (device,)).fetchall()
+        keys = [*(row[0] for row in rows), *(row.key for row in group.keys if key_number(row.key) == device)]
+        return next((key for key in keys if verifies(key, receipt.signature, text)), None)
 
     def _key(self, group: Group, key_id: int) -> bytes:
         staged = next((row.key for row in group.keys if row.id == key_id), None)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from gateway.core.lists import Place
 from gateway.core.submission import STATES, Facts, HeldBase, HeldObject, Question
+from gateway.store.evidence import EvidenceBook
 from gateway.store.keybook import KeyBook
 from gateway.store.listbook import ListBook
 from gateway.store.lookup import Lookup, ObjectRow
@@ -15,14 +16,24 @@ Found = Mapping[bytes, Sequence[ObjectRow]]
 
 
 def gather_facts(
-    questions: Sequence[Question], horizon: int, lookup: Lookup, keys: KeyBook, lists: ListBook
+    questions: Sequence[Question],
+    horizon: int,
+    lookup: Lookup,
+    keys: KeyBook,
+    lists: ListBook,
+    evidence: EvidenceBook,
 ) -> list[Facts]:
     """Complete for every object whose ordinal is below ``horizon``."""
     values = [value for question in questions for value in (*question.identities, *question.receipts)]
     found = lookup.find(values)
     facts = [_facts(question, horizon, found, keys, lists) for question in questions]
     keys.trim()
-    return facts
+    return [_with_conflicts(one, question, evidence) for one, question in zip(facts, questions, strict=True)]
+
+
+def _with_conflicts(facts: Facts, question: Question, evidence: EvidenceBook) -> Facts:
+    conflicts = evidence.about(question.identities)
+    return replace(facts, conflicts=conflicts) if conflicts else facts
 
 
 def _facts(question: Question, horizon: int, found: Found, keys: KeyBook, lists: ListBook) -> Facts:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.core.conflict import ConflictKind
+from gateway.core.evidence import EvidenceKind
 from gateway.core.submission import ObjectState
 from gateway.core.wallet.objects import Kind
 from gateway.model import Figures
@@ -70,6 +71,8 @@ def read_figures(connection: Connection, path: Path, state: LogState, tally: Tal
         unverified_transactions=state.unverified,
         invalid_transactions=state.invalid,
         **conflicts,
+        conflicts_resolved=state.resolved,
+        lost_promises=state.lost,
         oldest_unacked_received_at_ms=oldest,
         body_bytes=state.body_bytes,
         unproven_bytes=state.unproven_bytes,
@@ -88,7 +91,15 @@ def _conflicts(connection: Connection) -> Mapping[str, Any]:
         "SELECT COUNT(*), COALESCE(SUM(decided = 0), 0), COALESCE(SUM(kind = ?), 0) FROM conflicts",
         (int(ConflictKind.DOUBLE_SPEND),),
     ).fetchone()
-    return {"conflicts": total, "conflicts_pending": pending, "double_spends": double}
+    awaiting: int = connection.execute("SELECT COUNT(*) FROM awaiting").fetchone()[0]
+    kinds = connection.execute("SELECT kind, COUNT(*) FROM evidence GROUP BY kind").fetchall()
+    return {
+        "conflicts": total,
+        "conflicts_pending": pending,
+        "conflicts_awaiting": awaiting,
+        "double_spends": double,
+        "evidence": {EvidenceKind(kind).name.lower(): count for kind, count in kinds},
+    }
 
 
 def _backlog(connection: Connection, state: LogState, tally: Tally) -> tuple[int, int | None]:

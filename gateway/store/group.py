@@ -14,7 +14,7 @@ from gateway.store.connection import Connection, Row, insert_rows
 from gateway.store.entries import pack_bodies, read_place, unpack_bodies
 from gateway.store.keybook import ProvenKey
 from gateway.store.lookup import Lookup, ObjectRow
-from gateway.store.spends import Pair, SpendKey, Spends
+from gateway.store.spends import SpendKey, Spends
 from gateway.store.state import LogState
 from gateway.store.tiles import append_leaves
 
@@ -48,8 +48,8 @@ class Group:
     """By the id of a proven key, which comes along: the first object that was judged before it was proven."""
     changed: dict[int, ObjectState] = field(default_factory=dict)
     rejudged: list[tuple[int | None, int]] = field(default_factory=list)
-    pairs: list[Pair] = field(default_factory=list)
-    """What makes evidence beside texts under one nonce."""
+    receipts: list[tuple[int, int, bytes, int]] = field(default_factory=list)
+    """That verified: ordinals of payment and receipt, the payment's identity, the entry that settled it."""
 
     @property
     def next_leaf(self) -> int:
@@ -97,6 +97,14 @@ class Group:
                 self._tally(standing, object_kind in (_TRANSACTION, _RAW))
             elif object_kind == _TRANSACTION:
                 state.verified += 1
+
+    def signed_by(self, key_id: int) -> int | None:
+        """The ordinal of a snapshot or a payment of this key that the group adds or settles."""
+        for row in self.lists:
+            if row[1] == key_id:
+                first: int = self.entries[row[0] - self.entries[0][0]][3]
+                return first
+        return self.spends.signed_by(key_id)
 
     def fresh_body(self, ordinal: int) -> bytes | None:
         """The body of an object that this group adds; None for every other."""

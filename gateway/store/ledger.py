@@ -5,14 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 from gateway.core import merkle
+from gateway.core.conflict import KnownTexts
+from gateway.core.notice import Notice, NoticeKind, read_decision
 from gateway.core.refusal import Refusal, Refused
 from gateway.core.submission import Appended, Facts, Question, Submission
+from gateway.core.sync.messages import MAX_EVIDENCE
+from gateway.core.wallet.objects import Kind
 from gateway.errors import FatalError
-from gateway.model import Batch, ContentPlace, Figures, Freed, Halt, Head, RetentionPolicy
+from gateway.model import Batch, ContentPlace, Figures, Freed, Halt, Head, KnownConflict, RetentionPolicy
 from gateway.store import retention
 from gateway.store.admission import Admission
 from gateway.store.connection import (
@@ -63,6 +68,7 @@ class Ledger:
         self._limits = limits
         self._tally = Tally(checkpoints(path))
         self._marks_pending = False
+        self._loads = 0
         self._keys = KeyBook(connection)
         self._load(state)
 
@@ -114,7 +120,8 @@ class Ledger:
     def facts_for_all(self, questions: Sequence[Question]) -> list[Facts]:
         """To each question what is known, as of the same moment."""
         with fatal(self._path):
-            return gather_facts(questions, self._state.next_ordinal, self._lookup, self._keys, self._lists)
+            horizon, books = self._state.next_ordinal, (self._lookup, self._keys, self._lists)
+            return gather_facts(questions, horizon, *books, self._evidence)
 
     def append(self, submissions: Sequence[Submission]) -> list[Appended | Refused]:
         """One transaction for all; each is logged, found to be held, or refused by itself."""
@@ -132,7 +139,7 @@ class Ledger:
             return self._refuse_all(submissions, _storage_full(str(error)))
         self._spends.forget()
         self._keys.trim()
-        return outcomes
+        return [self._told_conflicts(*pair) for pair in zip(submissions, outcomes, strict=True)]
 
     def rejudge(self) -> bool:
         """One round over what waited for keys proven lately; whether there was one to do."""
@@ -186,13 +193,74 @@ class Ledger:
         except DiskRefused:
             return  # kept in memory as a mark: the next commit takes it along, at the latest when closing
 
+    # Evidence.
+
+    def evidence_to_tell(self) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+        """Evidence that goes ahead of the backlog, and hashes of bodies that evidence lacks."""
+        with fatal(self._path):
+            return tuple(self._evidence.to_tell(MAX_EVIDENCE)), tuple(self._evidence.awaited())
+
+    def conflicts(self, most: int) -> list[KnownTexts]:
+        with fatal(self._path):
+            return self._evidence.conflicts(most)
+
+    def evidence_told(self, hashes: Sequence[bytes]) -> None:
+        self._noted(lambda: self._evidence.told(hashes))
+
+    def take_notice(self, notice: Notice) -> None:
+        """Kept, with what follows from it; any other than the next in order changes nothing."""
+        if notice.number == self._state.notices + 1:
+            self._noted(lambda: self._take(notice))
+
+    def _take(self, notice: Notice) -> None:
+        self._state.notices = notice.number
+        if notice.kind == NoticeKind.EVIDENCE:
+            self._evidence.hear(notice.body)
+        elif notice.kind == NoticeKind.DECISION:
+            self._state.resolved += self._evidence.decide(read_decision(notice.body), notice.to_bytes())
+
+    def supply(self, bodies: Sequence[bytes]) -> None:
+        """Bodies that were awaited: the evidence they complete is logged."""
+        if self._standing_refusal() is not None:
+            return  # asked for again when the log goes on
+        try:
+            with self._undone_on_failure():
+                group = self._group()
+                self._evidence.supply(group, bodies)
+                self._commit(group)
+        except DiskRefused:
+            return  # likewise
+
+    def _noted(self, write: Callable[[], None]) -> None:
+        """One commit beside the log; what the disk refuses is told again by the next link."""
+        try:
+            with self._undone_on_failure(), self._transaction():
+                write()
+                self._state.write(self._connection)
+        except DiskRefused:
+            return
+
+    @property
+    def evidence_version(self) -> int:
+        """Grows when evidence or a decision came; also when memory was read anew."""
+        return self._loads + self._evidence.version
+
     def body(self, object_hash: bytes) -> bytes | None:
         with fatal(self._path):
             return self._reading.body(object_hash)
 
     def content(self, content: bytes) -> ContentPlace | None:
         with fatal(self._path):
-            return self._reading.content(content)
+            place = self._reading.content(content)
+            if place is None or not self._evidence.is_any:
+                return place
+            return replace(place, conflicts=self._conflicts_in(content, place.index))
+
+    def _conflicts_in(self, content: bytes, leaf: int) -> tuple[KnownConflict, ...]:
+        row = self._lookup.find((content,))[content][-1]
+        if row[2] == Kind.SNAPSHOT:
+            return self._evidence.about_places(self._lists.expanded(leaf))
+        return () if row[5] is None else self._evidence.about([row[5]])
 
     def proof(self, index: int, size: int) -> tuple[bytes, ...]:
         self._require_within(size)
@@ -238,6 +306,12 @@ class Ledger:
         except Refused as refused:
             self._tally.refused[refused.code.word] += 1
             return refused
+
+    def _told_conflicts(self, submission: Submission, outcome: Appended | Refused) -> Appended | Refused:
+        if isinstance(outcome, Refused) or not self._evidence.is_any:
+            return outcome
+        items = [item.identity for item in submission.items if not isinstance(item, int)]
+        return replace(outcome, conflicts=self._evidence.about(items))
 
     def _prune(self, begin: int, end: int) -> int:
         with self._transaction():
@@ -312,6 +386,7 @@ class Ledger:
             raise
 
     def _load(self, state: LogState) -> None:
+        self._loads += 1 << 32  # beyond whatever the version of the book before was
         self._state = state
         self._keys = KeyBook(self._connection, self._keys.candidates)
         self._lists = ListBook(self._connection)

@@ -100,6 +100,10 @@ class Spends:
         """Under which the group in hand completed a conflict."""
         return self._conflicts.keys()
 
+    def signed_by(self, key: int) -> int | None:
+        """The ordinal of a payment of this key that the group in hand settles."""
+        return next((row[2] for row in self._rows.values() if row[4] == key), None)
+
     def accept(self, spend: SpendKey, ordinal: int) -> None:
         """The receiver's receipt says that it accepted this verified payment."""
         row = self._rows.get(ordinal)
@@ -110,12 +114,10 @@ class Spends:
 
     def write(self) -> None:
         """Inside a transaction: what was staged."""
+        self._accept_early()
         insert_rows(self._connection, "spends", [*self._rows.values()])
-        if self._accepted:
-            self._connection.executemany(
-                "UPDATE spends SET accepted = 1 WHERE sender = ? AND nonce = ? AND ordinal = ?",
-                self._accepted,
-            )
+        for accepted in self._accepted:
+            self._accept_held(*accepted)
         if self._conflicts:
             # A further text reopens what was decided: the decision did not know of it.
             self._connection.executemany(
@@ -124,6 +126,27 @@ class Spends:
                 [(*spend, int(kind), texts, leaf) for spend, (kind, texts, leaf) in self._conflicts.items()],
             )
         self.forget()
+
+    def _accept_early(self) -> None:
+        """Of what verifies only now: whether its receipt was here before."""
+        if not self._rows:
+            return
+        early = self._connection.execute(
+            "SELECT ordinal FROM accepted_early WHERE ordinal BETWEEN ? AND ?",
+            (min(self._rows), max(self._rows)),
+        ).fetchall()
+        for (ordinal,) in early:
+            if ordinal in self._rows:
+                self._rows[ordinal] = (*self._rows[ordinal][:5], 1)
+                self._connection.execute("DELETE FROM accepted_early WHERE ordinal = ?", (ordinal,))
+
+    def _accept_held(self, sender: int, nonce: int, ordinal: int) -> None:
+        found = self._connection.execute(
+            "UPDATE spends SET accepted = 1 WHERE sender = ? AND nonce = ? AND ordinal = ? RETURNING 1",
+            (sender, nonce, ordinal),
+        ).fetchall()
+        if not found:
+            self._connection.execute("INSERT OR IGNORE INTO accepted_early VALUES (?)", (ordinal,))
 
     def forget(self) -> None:
         """The group is over."""

@@ -65,6 +65,7 @@ class LogState:
             acked_size=self.acked_size,
             cosigned_note=self.cosigned_note,
             halted=self.halted,
+            notices=self.notices,
         )
 
     def keep_marks(self, other: Self) -> None:

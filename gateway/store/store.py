@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from gateway.core.conflict import KnownTexts
+from gateway.core.notice import Notice
 from gateway.core.refusal import Refused
 from gateway.core.submission import Appended, Facts, Question, Submission
 from gateway.model import Batch, ContentPlace, Figures, Freed, Halt, Head, RetentionPolicy
@@ -116,6 +118,30 @@ class Store:
         """An object's bytes; None when it is not held, or pruned."""
         return await self._thread.run(lambda ledger: ledger.body(object_hash))
 
+    # Evidence.
+
+    async def evidence_to_tell(self) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+        """At most 8 evidence objects that go ahead of the backlog, and at most 32 hashes of bodies that other
+        evidence lacks."""
+        return await self._thread.run(lambda ledger: ledger.evidence_to_tell())
+
+    async def conflicts(self, most: int = 1000) -> list[KnownTexts]:
+        """Conflicts as they stand, at most so many, the newest first."""
+        return await self._thread.run(lambda ledger: ledger.conflicts(most))
+
+    async def evidence_told(self, hashes: Sequence[bytes]) -> None:
+        """The coordinator has these; on disk when this returned, where the disk allows."""
+        await self._thread.run(lambda ledger: ledger.evidence_told(hashes))
+
+    async def take_notice(self, notice: Notice) -> None:
+        """Keep a notice that has verified, durably, with what follows from it. The number of the newest one
+        stands in :meth:`head`: what a full disk refused is told again."""
+        await self._thread.run(lambda ledger: ledger.take_notice(notice))
+
+    async def supply(self, bodies: Sequence[bytes]) -> None:
+        """Bodies that evidence lacked: what they complete is logged."""
+        await self._thread.run(lambda ledger: ledger.supply(bodies))
+
     # Proofs.
 
     async def content(self, content: bytes) -> ContentPlace | None:
@@ -160,6 +186,11 @@ class Store:
     ) -> None:
         """Queue questions; callable from any thread, ``answered`` is called on the store's thread."""
         self._thread.post(lambda ledger: ledger.facts_for_all(questions), answered)
+
+    @property
+    def evidence_version(self) -> int:
+        """Grows when evidence or a decision came that an answer given before may lack; readable anywhere."""
+        return self._thread.evidence_version
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

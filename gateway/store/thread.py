@@ -86,6 +86,10 @@ class StoreThread:
         for _, waiter in self._waiters:
             waiter.cancel()
 
+    @property
+    def evidence_version(self) -> int:
+        return self._ledger.evidence_version
+
     async def run(self, function: Callable[[Ledger], T]) -> T:
         """The result of ``function``, run on the store's thread. A cancelled caller does not stop it."""
         future: asyncio.Future[T] = self.loop.create_future()

@@ -20,6 +20,9 @@ from gateway.store.spends import SpendKey
 RECEIPT_NONCE = -1
 """Stands for the nonce of a waiting receipt."""
 
+ACCEPTED = "accepted"
+"""The status of a receipt by which a payment stands."""
+
 ROUND = 64
 """Objects looked at again in one commit: 64 verifications are about 3 ms."""
 
@@ -128,4 +131,9 @@ class Rejudge:
             stands = verifies(key, value.receipt.signature, text)
             if stands or row[3] == ObjectState.UNVERIFIED:
                 group.change(row, ObjectState.VERIFIED if stands else ObjectState.INVALID, size)
+            spend = spend_of(transaction)
+            if stands and spend is not None:
+                if value.receipt.status == ACCEPTED:
+                    group.spends.accept(spend.key, other[0])
+                group.receipts.append((other[0], row[0], value.identity, row[1]))
             return

@@ -54,6 +54,7 @@ class _FaultType(click.ParamType[Fault]):
 @click.option(
     "--fault", "faults", type=_FaultType(), multiple=True, help="See simulators/coordinator/faults.py."
 )
+@click.option("--decides", is_flag=True, help="Decides every conflict at once, by the network's rules.")
 @click.option("--acks-only", is_flag=True, help="Verifies and keeps nothing; for benchmarks.")
 def command(
     *,
@@ -66,6 +67,7 @@ def command(
     tls_key: Path | None,
     tls_client_ca: Path | None,
     faults: tuple[Fault, ...],
+    decides: bool,
     acks_only: bool,
 ) -> None:
     """Takes, verifies and cosigns the logs of gateways until it is told to stop."""
@@ -78,6 +80,7 @@ def command(
         name=name,
         verify=not acks_only,
         faults=faults,
+        decides=decides,
         tls=_tls(tls_cert, tls_key, tls_client_ca),
         api_tls=_tls(tls_cert, tls_key, None),
     )

@@ -5,6 +5,9 @@
     GET    /sim/counts                   totals, and per gateway
     GET    /sim/accepted                 snapshots and transactions, who heard each and when
     GET    /sim/forks                    evidence
+    GET    /sim/conflicts                every conflict, with its decision
+    POST   /sim/decisions                {"key", "nonce"}: decide by the network's rules
+    POST   /sim/devices                  [{"key", "blocked"}…]: the directory, and who is blocked
     GET    /sim/faults                   what is wrong just now
     POST   /sim/faults                   {"name", "value"?, "times"?, "gateway"?}
     DELETE /sim/faults[?name=]           sets it right
@@ -28,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from simulators.coordinator import accounts, metrics
+from simulators.coordinator.court import Conflict
 from simulators.coordinator.faults import Fault
 from simulators.coordinator.records import Registration
 
@@ -50,6 +54,9 @@ def application(coordinator: Coordinator, token: str) -> web.Application:
             web.get("/sim/counts", api.counts),
             web.get("/sim/accepted", api.accepted),
             web.get("/sim/forks", api.forks),
+            web.get("/sim/conflicts", api.conflicts),
+            web.post("/sim/decisions", api.decide),
+            web.post("/sim/devices", api.devices),
             web.get("/sim/faults", api.faults),
             web.post("/sim/faults", api.set_fault),
             web.delete("/sim/faults", api.clear_faults),
@@ -109,6 +116,22 @@ class _Api:
             await self._coordinator.work(accounts.forks, self._coordinator.authority.store)
         )
 
+    async def conflicts(self, _: web.Request) -> web.Response:
+        return web.json_response([_conflict(one) for one in await self._coordinator.conflicts()])
+
+    async def decide(self, request: web.Request) -> web.Response:
+        asked = _object(json.loads(await request.text()))
+        key, nonce = bytes.fromhex(_text(asked, "key")), int(asked["nonce"])
+        return web.json_response(_conflict(await self._coordinator.decide(key, nonce)))
+
+    async def devices(self, request: web.Request) -> web.Response:
+        rows = [_object(one) for one in json.loads(await request.text())]
+        known = [(bytes.fromhex(_text(one, "key")), bool(one.get("blocked"))) for one in rows]
+        if any(len(key) != 32 for key, _ in known):
+            raise ValueError("a key has 32 bytes, in hexadecimal digits")
+        await self._coordinator.devices(known)
+        return web.json_response({})
+
     async def faults(self, _: web.Request) -> web.Response:
         return web.json_response([asdict(fault) for fault in self._coordinator.faults.active()])
 
@@ -135,6 +158,16 @@ class _Api:
         async with asyncio.timeout(FETCH_TIMEOUT_S):
             bodies = await self._coordinator.fetch(request.match_info["id"], hashes)
         return web.json_response({"bodies": [body and body.hex() for body in bodies]})
+
+
+def _conflict(one: Conflict) -> dict[str, Any]:
+    return {
+        "key": one.key.hex(),
+        "nonce": one.nonce,
+        "texts": [text.hex() for text in one.texts],
+        "rule": one.rule,
+        "winner": one.winner and one.winner.hex(),
+    }
 
 
 def _object(value: object) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from nacl.signing import SigningKey
 
 from simulators.coordinator import wire
+from simulators.coordinator.court import Court
 from simulators.coordinator.faults import Faults
 from simulators.coordinator.shortids import ShortIds
 from simulators.coordinator.store import Store
@@ -44,6 +45,7 @@ class Authority:
         now_ms: Callable[[], int],
         *,
         verify: bool = True,
+        decides: bool = False,
     ) -> None:
         self.store = store
         self.key = key
@@ -54,6 +56,8 @@ class Authority:
         self.short_ids = ShortIds(store)
         self.live: dict[str, Session] = {}
         self.told: dict[str, Told] = {one.id: Told(one.last_seen) for one in store.gateways()}
+        self.court = Court(store, key, lambda: self.now_ms(), decides=decides)
+        self.court.on_notice = self._tell
         self.breaches = 0
         self.on_change: Callable[[], None] = lambda: None
 
@@ -88,6 +92,11 @@ class Authority:
         self.heard(gateway).sessions += 1
         if older:
             older.expel("replaced", "a newer session of this key has opened")
+
+    def _tell(self) -> None:
+        """Every gateway that follows gets the next notice."""
+        for session in self.live.values():
+            session.push()
 
     def leave(self, session: Session) -> None:
         self.short_ids.forget(session.nonce)

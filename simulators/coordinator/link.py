@@ -36,7 +36,8 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self._expelled: Array | None = None
         self._expelling: asyncio.Task[None] | None = None
-        self.session = Session(authority, os.urandom(32), self._on_expel)
+        self._pushing: set[asyncio.Task[None]] = set()
+        self.session = Session(authority, os.urandom(32), self._on_expel, self._on_push)
 
     async def run(self) -> None:
         """Until the link ends; raises nothing that the gateway could cause."""
@@ -53,6 +54,7 @@ class Link:
             if self._expelling:
                 await self._expelling
             await self._close()
+            await asyncio.gather(*self._pushing)
 
     async def send(self, array: Array) -> None:
         await self._websocket.send(encode(array))
@@ -110,6 +112,22 @@ class Link:
                 await self._websocket.recv()
         except ConnectionClosed:
             await closing
+
+    def _on_push(self, arrays: list[Array]) -> None:
+        """From the working thread."""
+        self._loop.call_soon_threadsafe(self._push, arrays)
+
+    def _push(self, arrays: list[Array]) -> None:
+        task = asyncio.create_task(self._say(arrays), name="push")
+        self._pushing.add(task)
+        task.add_done_callback(self._pushing.discard)
+
+    async def _say(self, arrays: list[Array]) -> None:
+        try:
+            for array in arrays:
+                await self.send(array)
+        except ConnectionClosed:
+            return  # the gateway follows from where it stands when it comes again
 
     def _on_expel(self, last: Array) -> None:
         """From the working thread: the link may be half-open and never read again, so nobody waits for it."""

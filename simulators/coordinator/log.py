@@ -227,6 +227,7 @@ class VerifiedLog:
             authority.now_ms(),
         )
         store.apply(applied)
+        authority.court.applied(applied.judgement)
         self._origin = store.origin(self._origin.name, self._origin.gateway)
 
     def _ack(self) -> Array:

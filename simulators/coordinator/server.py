@@ -23,6 +23,7 @@ from websockets.typing import Subprotocol
 from simulators.coordinator import accounts, metrics, wire
 from simulators.coordinator.api import application
 from simulators.coordinator.authority import Authority
+from simulators.coordinator.court import Conflict
 from simulators.coordinator.faults import Fault, Faults
 from simulators.coordinator.heads import take_text
 from simulators.coordinator.link import Link
@@ -48,6 +49,7 @@ class Coordinator:
     """Open with ``async with``; `ws_url`, `api_url` and `vkey` are told then.
 
     `verify=False`: only acknowledges. `tls` is the WebSocket's, `api_tls` that of HTTP.
+    `decides`: every conflict at once, by the rules.
     `key_seed` (32 bytes) fixes the coordinator's key, else the store keeps the one it began with.
     """
 
@@ -64,6 +66,7 @@ class Coordinator:
         tls: ssl.SSLContext | None = None,
         api_tls: ssl.SSLContext | None = None,
         key_seed: bytes | None = None,
+        decides: bool = False,
         now_ms: Callable[[], int] = wall_clock_ms,
     ) -> None:
         self.faults = Faults(tuple(faults))
@@ -80,6 +83,7 @@ class Coordinator:
         self._tls = tls
         self._api_tls = api_tls
         self._key_seed = key_seed
+        self._decides = decides
         self._now_ms = now_ms
         self._links: dict[Link, asyncio.Task[Any] | None] = {}
         self._waiting: set[asyncio.Event] = set()
@@ -126,6 +130,17 @@ class Coordinator:
     async def forks(self) -> list[dict[str, Any]]:
         return await self.work(accounts.forks, self.authority.store)
 
+    async def conflicts(self) -> list[Conflict]:
+        return await self.work(self.authority.court.conflicts)
+
+    async def decide(self, key: bytes, nonce: int) -> Conflict:
+        """By the network's rules; every gateway is told. Raises `KeyError` where there is no conflict."""
+        return await self.work(self.authority.court.decide, key, nonce)
+
+    async def devices(self, known: list[tuple[bytes, bool]]) -> None:
+        """Keys of devices, and whether each is blocked; every gateway is told."""
+        await self.work(self.authority.court.devices, known)
+
     async def lift(self, gateway: str) -> None:
         """A person has looked at this gateway: quarantine, fence and forks no longer bar it."""
         await self.work(self.authority.store.quarantine, gateway, None)
@@ -158,7 +173,9 @@ class Coordinator:
         store = Store(self._db)
         seed = self._key_seed or store.own("key", os.urandom(32))
         key = SigningKey(seed)
-        authority = Authority(store, key, self._name, self.faults, self._now_ms, verify=self._verify)
+        authority = Authority(
+            store, key, self._name, self.faults, self._now_ms, verify=self._verify, decides=self._decides
+        )
         authority.on_change = self._on_change
         return authority
 

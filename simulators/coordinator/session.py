@@ -2,7 +2,7 @@
 
     before HELLO   HELLO → WELCOME, CATCHUP, FORK or REJECT
     after WELCOME  OFFER → WANT, ENTRIES, COMMIT → ACK or NEED_HASHES, HASHES → MISSING or ACK, OBJECTS → ACK
-    after either   HEARTBEAT → TIME, FETCH → BODIES, BODIES
+    after either   HEARTBEAT → TIME, FETCH → BODIES, BODIES, EVIDENCE → NOTED, FOLLOW → NOTICE…
     closed         anything, unread
 
 What is out of place or out of form ends the session with REJECT `protocol`.
@@ -29,6 +29,9 @@ from simulators.textbook.signing import LINK_GATEWAY, labelled, verifies
 
 Array = list[object]
 
+MAX_AHEAD = 8
+"""Notices that are sent and not yet kept by the gateway."""
+
 MAX_FETCHES = 16
 """FETCHes of ours without BODIES; a further one is refused."""
 
@@ -45,12 +48,23 @@ class Rejected(Exception):
 class Session:
     """Lives on the coordinator's working thread; `nonce` (32 random bytes) is its challenge."""
 
-    def __init__(self, authority: Authority, nonce: bytes, on_expel: Callable[[Array], None]) -> None:
+    def __init__(
+        self,
+        authority: Authority,
+        nonce: bytes,
+        on_expel: Callable[[Array], None],
+        on_push: Callable[[list[Array]], None],
+    ) -> None:
         self.nonce = nonce
         self.gateway: str | None = None
         self.closed = False
         self._authority = authority
         self._on_expel = on_expel
+        self._on_push = on_push
+        self._kept: int | None = None
+        """The newest notice that the gateway has; None until it follows."""
+        self._noticed = 0
+        """The newest that was sent to it."""
         self._log: VerifiedLog | TrustedLog | None = None
         self._bound: tuple[object, ...] = ()
         """What binds a signature of ours to this very link, once HELLO has verified."""
@@ -80,6 +94,25 @@ class Session:
         """Ends the session from outside."""
         self.closed = True
         self._on_expel(self._reject(code, text))
+
+    def push(self) -> None:
+        """Notices that the gateway has not been sent, as far as it keeps up."""
+        arrays = self._notices()
+        if arrays and not self.closed:
+            self._on_push(arrays)
+
+    def _notices(self) -> list[Array]:
+        if self._kept is None:
+            return []
+        room = MAX_AHEAD - (self._noticed - self._kept)
+        notices = self._authority.court.notices(self._noticed, room)
+        self._noticed += len(notices)
+        return [[wire.NOTICE, one] for one in notices]
+
+    def _follow(self, number: int) -> list[Array]:
+        self._kept = number
+        self._noticed = max(self._noticed, number)
+        return self._notices()
 
     def fetch(self, hashes: tuple[bytes, ...]) -> tuple[Array, Future[list[bytes | None]]]:
         """A FETCH to send, and what comes of it; raises `Malformed` where too many are open."""
@@ -115,6 +148,10 @@ class Session:
             case wire.Bodies():
                 self._bodies(message)
                 return []
+            case wire.Evidence():
+                return [[wire.NOTED, list(self._authority.court.brought(message.bodies))]]
+            case wire.Follow():
+                return self._follow(message.number)
             case wire.Hello():
                 raise Malformed("a second HELLO")
         if self._log is None:

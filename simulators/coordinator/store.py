@@ -23,6 +23,7 @@ from simulators.coordinator.records import (
     Registration,
     State,
 )
+from simulators.textbook.evidence import Evidence
 from simulators.textbook.ledger import device_id
 from simulators.textbook.merkle import CompactRange
 from simulators.textbook.objects import AnyObject, Raw, Receipt, Transaction, parse_object
@@ -50,6 +51,7 @@ class Store:
         if not self._db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'own'").fetchone():
             schema = files("simulators.coordinator").joinpath("schema.sql").read_text()
             self._db.executescript(f"BEGIN; {schema} COMMIT;")
+        self._db.executescript(files("simulators.coordinator").joinpath("evidence.sql").read_text())
 
     def close(self) -> None:
         self._db.close()
@@ -258,6 +260,96 @@ class Store:
             list(identities),
         )
         return {one.identity: one for _, one in _parsed(rows) if isinstance(one, Transaction)}
+
+    # Conflicts, for the court
+
+    def rivals(self, hashes: Iterable[bytes]) -> list[list[Transaction]]:
+        """Verified payments by sender and nonce, where one of `hashes` has a rival of another text."""
+        spends = {(one.sender, one.nonce) for one in self._transactions_of(list(hashes))}
+        found = []
+        for sender, nonce in sorted(spends):
+            rows = self._db.execute(
+                "SELECT t.hash, o.body FROM transactions t JOIN objects o ON o.hash = t.hash"
+                " WHERE t.state = 1 AND t.sender = ? AND t.nonce = ? ORDER BY o.n",
+                (sender, nonce),
+            ).fetchall()
+            texts = {one.identity: one for _, one in _parsed(rows) if isinstance(one, Transaction)}
+            if len(texts) > 1:
+                found.append(list(texts.values()))
+        return found
+
+    def _transactions_of(self, hashes: list[bytes]) -> list[Transaction]:
+        bodies = self.bodies(hashes)
+        return [one for _, one in _parsed(bodies.items()) if isinstance(one, Transaction)]
+
+    def receipted(self, hashes: Iterable[bytes]) -> list[bytes]:
+        """Identities of the payments that these receipts are for."""
+        return [row[1] for row in self._in("SELECT hash, identity FROM receipts WHERE hash IN", list(hashes))]
+
+    def accepted(self, identity: bytes) -> bool:
+        """Whether its receiver's verified receipt says that it accepted it."""
+        rows = self._db.execute(
+            "SELECT r.hash, o.body FROM receipts r JOIN objects o ON o.hash = r.hash"
+            " WHERE r.identity = ? AND r.state = 1",
+            (identity,),
+        ).fetchall()
+        return any(isinstance(one, Receipt) and one.status == "accepted" for _, one in _parsed(rows))
+
+    def keep_proof(self, object_hash: bytes, found: Evidence, body: bytes, at: int) -> bool:
+        """Whether it is new."""
+        nonce = found.payments[0].nonce if found.payments else None
+        row = (object_hash, found.kind, found.key, nonce, body, at)
+        return self._db.execute("INSERT OR IGNORE INTO proofs VALUES (?, ?, ?, ?, ?, ?)", row).rowcount == 1
+
+    def proofs(self, key: bytes, nonce: int) -> list[bytes]:
+        rows = self._db.execute("SELECT body FROM proofs WHERE key = ? AND nonce = ?", (key, nonce))
+        return [row[0] for row in rows]
+
+    def conflicted(self) -> list[tuple[bytes, int]]:
+        """Keys and nonces under which there is evidence of two payments."""
+        return self._db.execute(
+            "SELECT DISTINCT key, nonce FROM proofs WHERE kind IN (1, 2) ORDER BY key, nonce"
+        ).fetchall()
+
+    def conflicts_with(self, identity: bytes) -> list[tuple[bytes, int]]:
+        one = self.transactions([identity]).get(identity)
+        if one is None:
+            return []
+        return self._db.execute(
+            "SELECT DISTINCT p.key, p.nonce FROM keys k JOIN proofs p ON p.key = k.key"
+            " WHERE k.device = ? AND p.nonce = ? AND p.kind IN (1, 2)",
+            (one.sender, one.nonce),
+        ).fetchall()
+
+    def keep_decision(
+        self, key: bytes, nonce: int, texts: Sequence[bytes], rule: str, winner: bytes | None
+    ) -> None:
+        row = (key, nonce, b"".join(texts), winner, rule)
+        self._db.execute("INSERT OR REPLACE INTO decisions VALUES (?, ?, ?, ?, ?)", row)
+
+    def decided(self, key: bytes, nonce: int, texts: Sequence[bytes]) -> tuple[str | None, bytes | None]:
+        """Rule and winner, where the decision knew of these very texts."""
+        row = self._db.execute(
+            "SELECT rule, winner FROM decisions WHERE key = ? AND nonce = ? AND texts = ?",
+            (key, nonce, b"".join(texts)),
+        ).fetchone()
+        return (row[0], row[1]) if row else (None, None)
+
+    def keep_devices(self, known: Sequence[tuple[bytes, bool]]) -> None:
+        self._db.executemany("INSERT OR REPLACE INTO devices VALUES (?, ?)", known)
+
+    def next_notice(self) -> int:
+        number: int = self._db.execute("SELECT COALESCE(MAX(n), 0) + 1 FROM notices").fetchone()[0]
+        return number
+
+    def keep_notice(self, number: int, kind: int, at: int, body: bytes, signature: bytes) -> None:
+        self._db.execute("INSERT INTO notices VALUES (?, ?, ?, ?, ?)", (number, kind, at, body, signature))
+
+    def notices(self, after: int, most: int) -> list[list[object]]:
+        rows = self._db.execute(
+            "SELECT n, kind, at, body, signature FROM notices WHERE n > ? ORDER BY n LIMIT ?", (after, most)
+        )
+        return [list(row) for row in rows]
 
     # The one write that matters
 

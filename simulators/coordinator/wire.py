@@ -22,6 +22,8 @@ CHALLENGE, HELLO, WELCOME, CATCHUP, FORK, REJECT = range(1, 7)
 OFFER, WANT, ENTRIES, COMMIT, ACK, MISSING, NEED_HASHES, HASHES, OBJECTS = range(10, 19)
 FETCH, BODIES = 20, 21
 HEARTBEAT, TIME = 30, 31
+EVIDENCE, NOTED, NOTICE, FOLLOW = 40, 41, 42, 43
+MAX_EVIDENCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,17 @@ class Heartbeat:
     told: dict[str, object]
 
 
-Message = Hello | Offer | Entries | Commit | Hashes | Objects | Fetch | Bodies | Heartbeat
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    bodies: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    number: int
+
+
+Message = Hello | Offer | Entries | Commit | Hashes | Objects | Fetch | Bodies | Heartbeat | Evidence | Follow
 
 
 def read(data: bytes) -> Message:
@@ -211,6 +223,17 @@ def _heartbeat(fields: list[object]) -> Heartbeat:
     return Heartbeat({key: _FACTS[key](value) for key, value in told.items() if key in _FACTS})
 
 
+def _evidence(fields: list[object]) -> Evidence:
+    bodies = tuple(octets(one, most=4096) for one in array(fields[0]))
+    if len(bodies) > MAX_EVIDENCE:
+        raise Malformed(f"at most {MAX_EVIDENCE} pieces of evidence at a time")
+    return Evidence(bodies)
+
+
+def _follow(fields: list[object]) -> Follow:
+    return Follow(integer(fields[0]))
+
+
 def _reasons(value: object) -> tuple[str, ...]:
     reasons = array(value)
     if len(reasons) > 64:
@@ -255,4 +278,6 @@ _READERS: dict[int, tuple[int, Callable[[list[object]], Message]]] = {
     FETCH: (2, _fetch),
     BODIES: (2, _bodies),
     HEARTBEAT: (1, _heartbeat),
+    EVIDENCE: (1, _evidence),
+    FOLLOW: (1, _follow),
 }

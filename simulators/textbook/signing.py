@@ -11,6 +11,7 @@ PROMISE = b"offgrid/promise"
 BEACON = b"offgrid/beacon"
 LINK_GATEWAY = b"offgrid/link-gateway"
 LINK_COORDINATOR = b"offgrid/link-coordinator"
+NOTICE = b"offgrid/notice"
 
 
 def verifies(key: bytes, message: bytes, signature: bytes) -> bool:

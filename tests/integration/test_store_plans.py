@@ -16,9 +16,10 @@ from simulators.wallets.uploads import snapshot_cbor
 from simulators.wallets.wallet import Wallet
 
 SMALL = re.compile(
-    r"SCAN (log|asked|sqlite_master|conflicts|\d+ CONSTANT ROWS?|keys USING INDEX keys_to_rejudge)$"
+    r"SCAN (log|asked|sqlite_master|conflicts|evidence|awaiting|\d+ CONSTANT ROWS?|keys USING INDEX keys_to_rejudge)$"
 )
-"""One row; what was asked; the schema; conflicts, which are counted; the keys that are due."""
+"""One row; what was asked; the schema; conflicts and their evidence, which are counted;
+the newest evidence when opening; the keys that are due."""
 
 FIRST_ROW = "SELECT 1 FROM waiting LIMIT 1"
 """Reads one row of the table, whatever its plan says."""

@@ -27,6 +27,7 @@ LABELS = {
     "gateway_id",
     "version",
     "reason",
+    "kind",
     "service",
     "standing",
     "radio",

@@ -6,8 +6,10 @@ from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gateway.core.evidence import read_evidence
 from gateway.core.message.downlink import Beacon, Inclusion, Loose, Nack, Promise, Resume
 from gateway.core.refusal import Refusal
+from gateway.model import KnownConflict
 
 Json = dict[str, object]
 
@@ -93,6 +95,19 @@ def inclusion(message: Inclusion) -> Json:
         "objectPath": [node.hex() for node in message.object_path],
         "leafPath": [node.hex() for node in message.leaf_path],
         "checkpoint": message.checkpoint.decode(),
+    }
+
+
+def conflicts(known: Sequence[KnownConflict]) -> Json:
+    """Beside a receipt: what else is known of its payments."""
+    return {"conflicts": [_conflict(*one) for one in known]} if known else {}
+
+
+def _conflict(evidence: bytes, decision: bytes | None) -> Json:
+    return {
+        "kind": read_evidence(evidence).kind.name,
+        "evidence": _base64(evidence),
+        "decision": None if decision is None else _base64(decision),
     }
 
 

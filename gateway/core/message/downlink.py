@@ -10,13 +10,14 @@ from gateway.core.refusal import Refusal, Refused
 
 
 class Down(IntEnum):
-    """First element of a downlink message. 21 is reserved for CONFLICT."""
+    """First element of a downlink message."""
 
     PROMISE = 16
     NACK = 17
     RESUME = 18
     LOOSE = 19
     INCLUSION = 20
+    CONFLICT = 21
     BEACON = 22
 
 
@@ -97,7 +98,17 @@ class Beacon:
     signature: bytes
 
 
-Downlink = Promise | Nack | Resume | Loose | Inclusion | Beacon
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A receipt for content in which payments stand that cannot both be: evidence objects, at most two, and
+    the coordinator's newest decision (a signed notice) about the first of them."""
+
+    receipt: Promise | Inclusion
+    evidence: tuple[bytes, ...]
+    decision: bytes | None = None
+
+
+Downlink = Promise | Nack | Resume | Loose | Inclusion | Conflict | Beacon
 
 
 def beacon_payload(
@@ -124,5 +135,7 @@ def _fields(message: Downlink) -> list[object]:
             return [Down.LOOSE]
         case Inclusion(origin, index, entry, at, object_path, leaf_path, checkpoint):
             return [Down.INCLUSION, origin, index, entry, at, list(object_path), list(leaf_path), checkpoint]
+        case Conflict(receipt, evidence, decision):
+            return [Down.CONFLICT, _fields(receipt), list(evidence), decision]
         case Beacon(gateway_id, origin, key, time_ms, quality, checkpoint, signature):
             return [Down.BEACON, gateway_id, origin, key, time_ms, quality, checkpoint, signature]

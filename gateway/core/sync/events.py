@@ -6,6 +6,10 @@ Wants are answered by calling the session, before the next message is given to i
     ReadRoots(sizes)                 → session.roots({size: the log's own root there, None above its size})
     ReadBatch(start, …)              → session.batch(the entries, the log's own root after them)
     ReadBodies(id, hashes)           → session.bodies(id, what the store holds of them)
+    ReadEvidence()                   → session.evidence(what the coordinator lacks, hashes that are awaited)
+    EvidenceHeld(hashes)             remember that the coordinator has these
+    Supplied(bodies)                 bodies that evidence lacked
+    TakeNotice(notice)               keep it; comes before the Send that says it is kept
     Record(size, note)               remember that this checkpoint was signed; comes before the Send of it
 
     Connected, Acked, TimeTold       news; Acked only with a cosignature that was verified
@@ -17,6 +21,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+
+from gateway.core.notice import Notice
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,28 @@ class ReadBatch:
 class ReadBodies:
     id: int
     hashes: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadEvidence:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceHeld:
+    hashes: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Supplied:
+    bodies: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TakeNotice:
+    """Signed by the pinned key, the next in its order, and in its form."""
+
+    notice: Notice
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,4 +153,7 @@ class Halted:
         return self.reason in (HaltReason.RESTORE, HaltReason.FORK, HaltReason.CLONE)
 
 
-Event = Send | ReadRoots | ReadBatch | ReadBodies | Record | Connected | Acked | TimeTold | Closed | Halted
+Want = (
+    Send | ReadRoots | ReadBatch | ReadBodies | ReadEvidence | EvidenceHeld | Supplied | TakeNotice | Record
+)
+Event = Want | Connected | Acked | TimeTold | Closed | Halted

@@ -29,13 +29,17 @@ class Local:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """How far the log stands when the link opens; ``signed_note`` is the newest checkpoint signed."""
+    """How far the log stands when the link opens; ``signed_note`` is the newest checkpoint signed.
+
+    ``notices`` is the newest one kept; None: this end keeps neither notices nor evidence.
+    """
 
     origin: str
     size: int
     signed_size: int
     signed_note: bytes | None
     acked_size: int
+    notices: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from typing import Any, ClassVar, Self
 
 from gateway.core import cbor
 from gateway.core.cbor import CborError, as_array, as_bytes, as_text, as_uint
+from gateway.core.evidence import MAX_EVIDENCE_BYTES
+from gateway.core.notice import Notice
 
 MAX_MESSAGE_BYTES = 4 << 20
 MAX_HEARD_BYTES = 32 << 10
@@ -282,10 +284,51 @@ class Time(Message):
     unix_ms: int = _uint()
 
 
+MAX_EVIDENCE = 8
+"""Evidence objects in one message: 4 kB each at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence(Message):
+    """Objects of kind 4; ahead of whatever waits."""
+
+    TYPE: ClassVar[int] = 40
+    bodies: tuple[bytes, ...] = _tuple_of(
+        lambda value: as_bytes(value, limit=MAX_EVIDENCE_BYTES), MAX_EVIDENCE
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Noted(Message):
+    """Hashes of the evidence that the coordinator has."""
+
+    TYPE: ClassVar[int] = 41
+    hashes: tuple[bytes, ...] = _tuple_of(lambda value: as_bytes(value, HASH_BYTES), MAX_EVIDENCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed(Message):
+    TYPE: ClassVar[int] = 42
+    notice: Notice = field(metadata={"read": Notice.of})
+
+    def to_bytes(self) -> bytes:
+        notice = self.notice
+        fields = [notice.number, notice.kind, notice.unix_ms, notice.body, notice.signature]
+        return cbor.encode([self.TYPE, fields])
+
+
+@dataclass(frozen=True, slots=True)
+class Follow(Message):
+    """The newest notice that the gateway has on disk; 0: none."""
+
+    TYPE: ClassVar[int] = 43
+    number: int = _uint()
+
+
 _KINDS: tuple[type[Message], ...] = (
     *(Challenge, Hello, Welcome, Catchup, Fork, Reject),
     *(Offer, Want, Entries, Commit, Ack, Missing, NeedHashes, Hashes, Objects),
-    *(Fetch, Bodies, Heartbeat, Time),
+    *(Fetch, Bodies, Heartbeat, Time, Evidence, Noted, Noticed, Follow),
 )
 _CLASSES = {cls.TYPE: cls for cls in _KINDS}
 _READERS: Mapping[type[Message], tuple[Reader, ...]] = {

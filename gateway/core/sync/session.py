@@ -4,7 +4,7 @@
     CHALLENGE   CHALLENGE                                    HELLO → WELCOME
     WELCOME     WELCOME, CATCHUP, FORK                       own roots asked for → OPEN, or over
     OPEN        WANT, ACK, MISSING, NEED_HASHES,             OPEN, or over
-                FETCH, TIME, FORK
+                FETCH, TIME, FORK, NOTED, NOTICE, BODIES
     OVER        anything, unread                             OVER
 
 REJECT is legal everywhere. What is illegal ends the session with one Closed that says what was wrong: the
@@ -24,6 +24,7 @@ from gateway.core.note import NoteInvalid, VerifierKey
 from gateway.core.sync import halting
 from gateway.core.sync import messages as wire
 from gateway.core.sync.batch import BitmapInvalid, NotWhole, Offered
+from gateway.core.sync.beside import Beside
 from gateway.core.sync.breach import Breach
 from gateway.core.sync.checkpoints import Own, Stranger, open_own, with_cosignature
 from gateway.core.sync.events import (
@@ -78,6 +79,8 @@ class Session:
         self._size = standing.size
         self._acked = standing.acked_size
         self._flight = Flight()
+        newest = standing.notices
+        self._beside = None if newest is None else Beside(local.coordinator.public_key, newest)
         self._judge: Callable[[Roots], None] | None = None
         self._told: dict[str, object] = {}
         self._heard: bytes | None = None
@@ -118,10 +121,14 @@ class Session:
         """Answers ReadBodies."""
         return self._guarded(lambda: self._send(wire.Bodies(request, bodies)))
 
+    def evidence(self, bodies: tuple[bytes, ...], awaited: tuple[bytes, ...]) -> list[Event]:
+        """Answers ReadEvidence: objects that the coordinator has not noted, and hashes of bodies awaited."""
+        return self._guarded(lambda: self._besides(lambda beside: beside.evidence(bodies, awaited)))
+
     def grew(self, size: int) -> list[Event]:
         """The log has ``size`` leaves now."""
         self._size = max(self._size, size)
-        return self._guarded(self._advance) if self.state is State.OPEN else []
+        return self._guarded(self._grow) if self.state is State.OPEN else []
 
     def heartbeat(self, facts: Mapping[str, object]) -> list[Event]:
         """Tells those of ``facts`` that changed since they were told on this link, and always ``time``."""
@@ -197,6 +204,7 @@ class Session:
         if message.checkpoint is not None:
             self._acknowledge(message.next, message.checkpoint)
         self._flight.read_to = message.next
+        self._besides(lambda beside: beside.opened())
         self._advance()
 
     def _on_catchup(self, message: wire.Catchup) -> None:
@@ -240,6 +248,10 @@ class Session:
         self._close(Fault.REJECTED, message.text, message.code if known else None)
 
     # Batches.
+
+    def _grow(self) -> None:
+        self._besides(lambda beside: beside.grew())
+        self._advance()
 
     def _advance(self) -> None:
         if ready := self._flight.take_off():
@@ -290,6 +302,26 @@ class Session:
 
     def _on_time(self, message: wire.Time) -> None:
         self._events.append(TimeTold(message.unix_ms))
+
+    # Beside the log.
+
+    def _on_noted(self, message: wire.Noted) -> None:
+        self._heard_besides(message, lambda beside: beside.noted(message))
+
+    def _on_notice(self, message: wire.Noticed) -> None:
+        self._heard_besides(message, lambda beside: beside.notice(message))
+
+    def _on_bodies(self, message: wire.Bodies) -> None:
+        self._heard_besides(message, lambda beside: beside.bodies(message))
+
+    def _besides(self, step: Callable[[Beside], list[Event]]) -> None:
+        if self._beside is not None:
+            self._events += step(self._beside)
+
+    def _heard_besides(self, message: wire.Message, step: Callable[[Beside], list[Event]]) -> None:
+        if self._beside is None:
+            raise Breach(Fault.OUT_OF_TURN, f"{type(message).__name__} to an end that asks for none")
+        self._events += step(self._beside)
 
     # What these use.
 
@@ -342,6 +374,9 @@ _TRANSITIONS: Mapping[tuple[State, type[wire.Message]], Callable[[Session, Any],
     (State.OPEN, wire.NeedHashes): Session._on_need_hashes,
     (State.OPEN, wire.Fetch): Session._on_fetch,
     (State.OPEN, wire.Time): Session._on_time,
+    (State.OPEN, wire.Noted): Session._on_noted,
+    (State.OPEN, wire.Noticed): Session._on_notice,
+    (State.OPEN, wire.Bodies): Session._on_bodies,
     (State.OPEN, wire.Fork): Session._on_fork,
     (State.OPEN, wire.Reject): Session._on_reject,
 }

@@ -41,6 +41,8 @@ _PACKED = (_ID_BYTES, _DEVICE_BYTES, _DEVICE_BYTES, SIGNATURE_BYTES)
 # RFC 8949: an array of 7; byte strings of 16, 8 and 8; a text below 24; two integers; a byte string whose
 # length takes a byte.
 _USUAL = b"\x87\x50%b\x48%b\x48%b%c%b%b%b\x58\x40%b"
+# A receipt's object: an array of 5, the kind, the head of 32 bytes and those; then its status.
+_RECEIPT_STATUS, _ACCEPTED = 1 + 1 + 2 + 32, b"\x68accepted"
 _LOWER_HEX = re.compile(r"[0-9a-f]*")
 
 
@@ -118,6 +120,11 @@ def decode_object(data: bytes) -> WalletObject:
         case [Kind.KEY, key]:
             return DeviceKeyObject(as_bytes(key, KEY_BYTES))
     raise CborError("no object of a known kind")
+
+
+def accepts(receipt: bytes) -> bool:
+    """Whether the status in a receipt's object is ``accepted``."""
+    return receipt.startswith(_ACCEPTED, _RECEIPT_STATUS)
 
 
 def transaction_fields(transaction: Transaction) -> list[object]:

@@ -188,5 +188,5 @@ def _response(request: Request, source: Source, answer: Answer) -> Response:
     if answer.retry_after_s:
         fields["Retry-After"] = str(answer.retry_after_s)
     if CBOR in (request.content_type, request.fields.get("accept")):
-        return Response(encode_downlink(answer.message), CBOR, answer.http_status, fields)
+        return Response(encode_downlink(answer.told), CBOR, answer.http_status, fields)
     return Response.of_json(answer.to_json(), answer.http_status, fields)

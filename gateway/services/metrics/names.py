@@ -164,8 +164,24 @@ FROM_THE_GUIDE = (
     ),
     Row(
         "conflicts_resolved_total",
-        "Conflicts that the coordinator has decided.",
-        one(lambda v: v.store.figures.conflicts - v.store.figures.conflicts_pending),
+        "Conflicts that a decision closed; one that a further text reopened is closed again.",
+        one(lambda v: v.store.figures.conflicts_resolved),
+    ),
+    Row(
+        "conflicts_awaiting_body",
+        "Conflicts whose evidence waits for a pruned body from the coordinator.",
+        one(lambda v: v.store.figures.conflicts_awaiting),
+    ),
+    Row(
+        "gateway_evidence_total",
+        "Evidence objects held, by what they show.",
+        lambda v: [((kind,), count) for kind, count in v.store.figures.evidence.items()],
+        ("kind",),
+    ),
+    Row(
+        "gateway_lost_promises_total",
+        "Promises shown by wallets whose contents this log has lost.",
+        one(lambda v: v.store.figures.lost_promises),
     ),
 )
 

@@ -28,13 +28,17 @@ from gateway.core.sync import (
     Closed,
     Connected,
     Event,
+    EvidenceHeld,
     Halted,
     ReadBatch,
     ReadBodies,
+    ReadEvidence,
     ReadRoots,
     Record,
     Send,
     Session,
+    Supplied,
+    TakeNotice,
     TimeTold,
 )
 from gateway.core.sync.liveness import LOOK_EVERY_S, Liveness, Verdict
@@ -64,7 +68,8 @@ class Surroundings:
 
     ``status`` gives what a heartbeat tells beside size, time, quality and bytes; ``stir`` is set when that
     changed and should be told soon. ``worked`` is called at every ACK, ``observe_sync`` with the seconds from
-    first offer to ACK. Growth is gathered for ``gather_s`` so that a batch has company.
+    first offer to ACK, ``noticed`` when the coordinator said something of devices or conflicts. Growth is
+    gathered for ``gather_s`` so that a batch has company.
     """
 
     store: Store
@@ -75,6 +80,7 @@ class Surroundings:
     stir: asyncio.Event
     worked: Callable[[], None]
     observe_sync: Callable[[float], None]
+    noticed: Callable[[], None]
     heartbeat_s: float
     gather_s: float
 
@@ -207,6 +213,16 @@ class Conversation:
                     self._figures.offered(batch.end, self._now())
                     root = await store.root_at(batch.end)
                     queue.extend(await asyncio.to_thread(session.batch, batch, root))
+                case ReadEvidence():
+                    # Ahead of a batch that waits to be read.
+                    queue.extendleft(reversed(session.evidence(*await store.evidence_to_tell())))
+                case EvidenceHeld(hashes):
+                    await store.evidence_told(hashes)
+                case Supplied(bodies):
+                    await store.supply(bodies)
+                case TakeNotice(notice):
+                    await store.take_notice(notice)
+                    self._around.noticed()
                 case ReadRoots(sizes):
                     queue.extend(session.roots(await self._roots(sizes)))
                 case ReadBodies(request, hashes):

@@ -78,7 +78,8 @@ class SyncLink:
     """A service: :meth:`run` until it is cancelled. The rest may be called at any time, from the loop.
 
     ``status`` is asked for every heartbeat; ``observe_sync`` is told the seconds from the first offer of an
-    entry to the ACK that covers it; ``on_change`` is called when the link opened or ended, and at every ACK.
+    entry to the ACK that covers it; ``on_change`` is called when the link opened or ended, and at every ACK,
+    ``noticed`` after a notice was kept.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class SyncLink:
         status: Callable[[], Mapping[str, object]],
         observe_sync: Callable[[float], None] = lambda _: None,
         on_change: Callable[[], None] = lambda: None,
+        noticed: Callable[[], None] = lambda: None,
         rng: random.Random | None = None,
     ) -> None:
         self._settings = settings
@@ -109,6 +111,7 @@ class SyncLink:
             stir=self._stir,
             worked=self._backoff.reset,
             observe_sync=observe_sync,
+            noticed=noticed,
             heartbeat_s=settings.heartbeat_s,
             gather_s=settings.gather_s,
         )
@@ -233,4 +236,5 @@ def _standing(head: Head) -> Standing:
         signed_size=head.signed_size,
         signed_note=head.signed_note,
         acked_size=head.acked_size,
+        notices=head.notices,
     )

@@ -25,6 +25,9 @@ CREATE TABLE awaiting (
     PRIMARY KEY (first, second)
 ) WITHOUT ROWID;
 
+-- Payments whose receivers accepted them before anything had verified them; then spends says so.
+CREATE TABLE accepted_early (ordinal INTEGER PRIMARY KEY);
+
 -- The newest signed decision of each conflict.
 CREATE TABLE decisions (
     sender INTEGER NOT NULL,

@@ -1,0 +1,30 @@
+-- Evidence, decisions and the directory: what every gateway is told. Beside schema.sql, also in older stores.
+
+CREATE TABLE IF NOT EXISTS proofs (
+    hash    BLOB PRIMARY KEY,                  -- of the evidence object
+    kind    INTEGER NOT NULL,
+    key     BLOB,                              -- whose doing it shows
+    nonce   INTEGER,
+    body    BLOB NOT NULL,
+    seen_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS proofs_by_conflict ON proofs (key, nonce);
+
+CREATE TABLE IF NOT EXISTS decisions (
+    key    BLOB NOT NULL,
+    nonce  INTEGER NOT NULL,
+    texts  BLOB NOT NULL,                      -- identities that it knew of
+    winner BLOB,
+    rule   TEXT NOT NULL,
+    PRIMARY KEY (key, nonce)
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS devices (key BLOB PRIMARY KEY, blocked INTEGER NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS notices (
+    n         INTEGER PRIMARY KEY,
+    kind      INTEGER NOT NULL,
+    at        INTEGER NOT NULL,
+    body      BLOB NOT NULL,
+    signature BLOB NOT NULL
+);
