@@ -38,8 +38,16 @@ def command(config_path: Path, token_file: Path | None) -> None:
     Run again, it changes nothing. The token is never taken from the command line, where others can see it.
     """
     config = load(config_path)
+    load_identity(
+        config.security.private_key_path, config.security.certificate_path
+    )  # before anybody is asked
+    enrol(config, _typed_token() if token_file is None else stored_token(token_file))
+
+
+def enrol(config: Config, token: str) -> None:
+    """Register and pin, and say so. Raises GatewayError with what is to be done."""
     identity = load_identity(config.security.private_key_path, config.security.certificate_path)
-    answer = _post(config, identity, registration(config, identity), _token(token_file))
+    answer = _post(config, identity, registration(config, identity), _sound(token))
     key = coordinator_key(answer, config)
     new = _pin(config.storage.pin_path, key)
     click.echo(f"{config.gateway.id}: {'registered' if answer.status == 201 else 'was registered already'}")
@@ -107,8 +115,8 @@ def _printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text[:200]).strip()
 
 
-def _token(path: Path | None) -> str:
-    token = (_typed_token() if path is None else _stored_token(path)).strip()
+def _sound(text: str) -> str:
+    token = text.strip()
     if not token or not token.isascii() or not token.isprintable() or " " in token:
         raise CommandError("no token: expected one line of ASCII text")
     return token
@@ -120,7 +128,8 @@ def _typed_token() -> str:
     return sys.stdin.buffer.read(_MAX_TOKEN).decode("utf-8", "replace")
 
 
-def _stored_token(path: Path) -> str:
+def stored_token(path: Path) -> str:
+    """Raises CommandError also where others can read it."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             if os.fstat(file.fileno()).st_mode & 0o077:

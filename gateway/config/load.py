@@ -26,7 +26,7 @@ GPS: Location = ("gps",)
 PLANS: Mapping[int, str] = {868: "EU868", 915: "US915"}
 
 _UNREADABLE: Mapping[type[OSError], str] = {
-    FileNotFoundError: "no such file; begin with a copy of config.example.yml",
+    FileNotFoundError: "no such file; offgrid-gateway init writes one",
     IsADirectoryError: "a folder; name the configuration file in it",
     PermissionError: "may not be read by this user; use sudo, or run it as the gateway's user",
 }

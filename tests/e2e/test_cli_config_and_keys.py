@@ -171,7 +171,10 @@ def test_an_absent_configuration_is_named(tmp_path: Path) -> None:
     code, _, err = offgrid("check-config", tmp_path / "absent.yml")
 
     assert code == 2
-    assert err == f"{tmp_path}/absent.yml: no such file; begin with a copy of config.example.yml\n"
+    assert (
+        err
+        == f"{tmp_path}/absent.yml: no such file; offgrid-gateway init --config {tmp_path}/absent.yml writes one\n"
+    )
 
 
 def test_an_installed_third_party_driver_is_found_and_judges_its_own_settings(

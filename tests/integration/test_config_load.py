@@ -320,7 +320,7 @@ def test_the_coordinators_number_names_its_country(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_one_problem(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"absent\.yml: no such file; begin with"):
+    with pytest.raises(ConfigError, match=r"absent\.yml: no such file; offgrid-gateway init"):
         load(tmp_path / "absent.yml")
     with pytest.raises(ConfigError, match="a folder; name the configuration file"):
         load(tmp_path)
