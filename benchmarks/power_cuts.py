@@ -12,13 +12,14 @@ import json
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from random import Random
 
 from benchmarks.figure import Figure
 from benchmarks.recording_disk import MODES, Disk, after_cut, connect_to
-from gateway.core.judgement import Judgement, judge, prepare
+from gateway.core.judgement import Judgement, Prepared, judge, prepare
 from gateway.core.message.uplink import decode_uplink
 from gateway.core.refusal import Refused
 from gateway.core.submission import Appended, HeldPlace
@@ -107,13 +108,18 @@ def commit(run: Run, ledger: Ledger, messages: list[bytes]) -> list[Appended | R
 
 
 def _judged(ledger: Ledger, message: bytes) -> Judgement:
-    decoded = decode_uplink(message, max_bytes=1 << 20)
-    assert isinstance(decoded, SnapshotUpload | TransactionsUpload)  # noqa: S101
-    prepared = prepare(decoded)
+    prepared = _prepared(message)
     stamp = Stamp(1_790_000_000_000 + ledger.size, TimeQuality.AGREED)
     judgement = judge(prepared, ledger.facts_for(prepared.question), "lora", stamp)
     assert isinstance(judgement, Judgement)  # noqa: S101 - whole ledgers, so no base is asked for
     return judgement
+
+
+@lru_cache(maxsize=256)  # the same few messages meet fault after fault
+def _prepared(message: bytes) -> Prepared:
+    decoded = decode_uplink(message, max_bytes=1 << 20)
+    assert isinstance(decoded, SnapshotUpload | TransactionsUpload)  # noqa: S101
+    return prepare(decoded)
 
 
 def check(disk: Disk, acknowledged: list[Acknowledged]) -> str | None:

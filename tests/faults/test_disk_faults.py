@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from random import Random
 
 import apsw
@@ -35,6 +36,7 @@ class Fault:
                 raise apsw.exception_for(self._code)
 
 
+@cache
 def messages() -> list[list[bytes]]:
     season = Season(3, seed=5)
     handed = [snapshot_cbor(wallet.hand_over(season.now_ms)) for wallet in season.play(20, 4)]
@@ -46,6 +48,7 @@ def new_store(disk: Disk) -> tuple[Run, Ledger, list[object]]:
     return Run(disk), open_ledger(disk), []
 
 
+@cache
 def faults_in_a_whole_run() -> int:
     disk = Disk()
     run, ledger, _ = new_store(disk)
