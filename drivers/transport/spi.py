@@ -17,7 +17,10 @@ from drivers.transport.spidev import SpiDevice
 
 UNIX_TIMEOUT_S = 5.0
 DEVICES = "/dev/spidev"  # before BUS.CHIP
-SIMULATE = "to try without the board: python -m simulators.concentrator --socket PATH, and address unix:PATH"
+SIMULATE = (
+    "to try without the board: python -m simulators.concentrator --socket PATH --firmware FOLDER, "
+    "which prints the configuration for it"
+)
 
 
 class Spi(Protocol):

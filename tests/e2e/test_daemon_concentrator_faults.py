@@ -88,7 +88,7 @@ async def test_missing_firmware_halts_that_radio_with_the_command_to_run(
     (rig.folder / "cal.bin").write_bytes(TEST_IMAGES["cal"][:-2] + b"\x01\x00")
     async with home(tmp_path, rig, caplog, monkeypatch) as there:
         told = await there.service(state="halted")
-        assert "agc: missing; cal: cal: the word at byte 8190 fails its parity" in told["reason"]
+        assert "agc: missing; cal: the word at byte 8190 fails its parity" in told["reason"]
         assert "offgrid-gateway firmware import" in told["reason"]
         await http_takes_another(there, 0)
         assert told["restarts"] == 0
@@ -107,7 +107,7 @@ async def test_missing_firmware_halts_that_radio_with_the_command_to_run(
         ("frozen_counter", "hard_reset", "the counter is frozen at"),
         ("agc_stuck", "hard_reset", "gain control status"),
         ("spi_gone", True, "SPI device vanished"),
-        ("missing_chip", True, "the receive FIFO says it holds 255 packets"),
+        ("missing_chip", True, "no concentrator answers: every byte read is 0xff"),
     ],
 )
 async def test_a_fault_while_it_runs_is_named_and_over_when_it_is_over(

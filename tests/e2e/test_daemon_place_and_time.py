@@ -181,7 +181,7 @@ async def test_off_a_pi_what_is_missing_is_said_and_how_to_simulate_it(
     async with home(tmp_path, None, caplog, monkeypatch, lora=lora) as there:
         told = await there.service(state="halted")
         assert "spidev" in told["reason"]
-        assert "python -m simulators.concentrator --socket PATH, and address unix:PATH" in told["reason"]
+        assert "python -m simulators.concentrator --socket PATH --firmware FOLDER" in told["reason"]
         assert there.said("python -m simulators.concentrator")
         assert (await there.post(ROWS[0])).status == 200
         health = await there.get("/health")
