@@ -23,8 +23,8 @@ SECRET = frozenset(
 
 _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
-# These tell of every connection and request; our own lines say it once, with our fields.
-_TALKATIVE = ("aiohttp", "asyncio", "websockets")
+# These tell of every connection, request or packet; our own lines say it once, with our fields.
+_TALKATIVE = ("aiohttp", "asyncio", "bumble", "websockets")
 
 
 def configure(level: str, style: Literal["json", "text"], stream: TextIO | None = None) -> None:

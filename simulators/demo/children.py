@@ -50,6 +50,10 @@ class Child:
         except TimeoutError:
             raise Failed(f"{self.name} did not say {fields} within {START_S:.0f} s") from None
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     async def ended(self) -> None:
         """Returns when the process is gone."""
         await self._process.wait()

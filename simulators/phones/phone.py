@@ -92,7 +92,19 @@ class Phone:
         self.cut_after: int | None = (
             None  # message bytes of this visit, after which the phone is out of range
         )
+        self.newest = Visit()  # the contact that is, or was last, also one that came to nothing
         self.on_sent: Callable[[int], None] | None = None  # message bytes, piece by piece, over all visits
+
+    @property
+    def address(self) -> str:
+        """As the gateway's log has it."""
+        return str(self._device.random_address)
+
+    def hand_over_for(
+        self, next_message: Callable[[], bytes | None], on_answer: Callable[[bytes], object]
+    ) -> None:
+        """From the next contact on it carries another wallet."""
+        self._next_message, self._on_answer = next_message, on_answer
 
     def walk_away(self) -> None:
         """Out of range: what is under way is lost; the gateway learns of it by the supervision timeout."""
@@ -106,7 +118,7 @@ class Phone:
 
         Raises :class:`PhoneError` when it was cut or the gateway was silent.
         """
-        visit = Visit()
+        self.newest = visit = Visit()
         try:
             call = await self.dial(gateway)
             try:

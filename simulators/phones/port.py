@@ -28,12 +28,12 @@ class Wire(Protocol):
 
 
 class HostPort:
-    """H4 packets between a byte stream and a controller. ``hung``: it is there, but answers nothing."""
+    """H4 packets between a byte stream and a controller."""
 
     def __init__(self, controller: VirtualController) -> None:
         self._controller = controller
         self._parser = PacketParser(controller)
-        self.hung = False
+        self._hung = False
         self.wire: Wire | None = None
         controller.set_packet_sink(self)
 
@@ -43,18 +43,27 @@ class HostPort:
         self.wire = wire
         self.has_room(True)
 
+    def hang(self) -> None:
+        """The controller is there, but answers nothing."""
+        self._hung = True
+
+    def revive(self) -> None:
+        """As after a reset of its own: half a packet is forgotten."""
+        self._parser.reset()
+        self._hung = False
+
     def has_room(self, room: bool) -> None:
         """The wire is full, or has emptied."""
         self._controller.host_has_room(room)
 
     def received(self, data: bytes) -> None:
         """From the host."""
-        if not self.hung:
+        if not self._hung:
             self._parser.feed_data(data)
 
     def on_packet(self, packet: bytes) -> None:
         """From the controller."""
-        if self.wire is not None and not self.hung:
+        if self.wire is not None and not self._hung:
             self.wire.write(packet)
 
 

@@ -273,13 +273,13 @@ async def test_a_controller_that_answers_no_more_is_lost_by_the_watchdog(
     monkeypatch.setattr(peripheral, "COMMAND_TIMEOUT_S", 0.2)
     rig = Rig(watchdog_s=1)
     async with rig.running() as driver:
-        rig.port.port.hung = True
+        rig.port.port.hang()
         await rig.until(lambda: bool(rig.lost))
         assert "answer" in str(rig.lost[0])
         assert driver.stats().note == str(rig.lost[0])
         with pytest.raises(DriverLost):
             await driver.transmit(TxRequest(payload=b"x"))
-        rig.port.port.hung = False
+        rig.port.port.revive()
         await driver.__aexit__(None, None, None)
         wallet = Wallet(b"after")
         async with rig.opened():
@@ -300,7 +300,7 @@ async def test_a_controller_that_is_silent_at_the_start_is_lost(monkeypatch: pyt
     monkeypatch.setattr(peripheral, "COMMAND_TIMEOUT_S", 0.2)
     rig = Rig()
     async with rig.port:
-        rig.port.port.hung = True
+        rig.port.port.hang()
         with pytest.raises(DriverLost, match="did not answer its reset"):
             async with rig.build():
                 pass
