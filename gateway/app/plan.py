@@ -69,7 +69,11 @@ async def run(path: Path, config: Config) -> None:
             ground.metrics.synced(seconds)
             announcing.soon()
 
-        link = Link(config, ground.identity, store, ground.timekeeper, ground.clock, synced)
+        async def noticed() -> None:
+            ground.admission.block_told(await store.blocked())
+
+        await noticed()
+        link = Link(config, ground.identity, store, ground.timekeeper, ground.clock, synced, noticed)
         last_way_home = ground.last_way_home(store, radios, link)
         monitor = ground.monitor(store, supervisor, radios, link, place)
         link.told_by(monitor)
@@ -88,7 +92,7 @@ async def run(path: Path, config: Config) -> None:
             "link": link.run,
             "retention": ground.retention(store),
             "monitor": partial(monitor.watch, link.health_changed),
-            "systemd": partial(pages.tell_systemd, store.head, ground.clock),
+            "systemd": partial(pages.tell_systemd, monitor.read, ground.clock),
         }
         for name, service in services.items():
             supervisor.add(name, service)

@@ -30,8 +30,9 @@ def notify(state: str) -> None:
 async def watchdog(alive: Callable[[], Awaitable[object]], *, clock: Clock) -> None:
     """Tell systemd twice in each ``WatchdogSec`` that the daemon lives, as long as ``alive()`` returns.
 
-    ``alive`` asks the store something: a loop that turns over a store that hangs is not alive. When it
-    fails or hangs, no word goes out, and systemd restarts the daemon. Without a watchdog it only waits.
+    ``alive`` reads how every part fares, the store first: a loop that turns over a store that hangs is not
+    alive. When it fails or hangs, no word goes out, and systemd restarts the daemon. Without a watchdog
+    it only waits.
     """
     period_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 2e6
     if not period_s or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):

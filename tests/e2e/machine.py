@@ -12,11 +12,13 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from daemon_rig import upload_of, wallet_rows
 
 REPOSITORY = Path(__file__).parents[2]
 TOOLS = REPOSITORY / ".tools"
@@ -27,7 +29,7 @@ WAIT_S = 60.0
 # Runs in a mount namespace of its own: what it mounts is gone with it.
 BOOT = r"""
 set -e
-mount -t overlay overlay -o "lowerdir=$BASE,upperdir=$FOLDER/upper,workdir=$FOLDER/work" "$FOLDER/root"
+mount -t overlay overlay -o "lowerdir=$LAYERS,upperdir=$FOLDER/upper,workdir=$FOLDER/work" "$FOLDER/root"
 if [ "$(stat -fc %T /sys/fs/cgroup)" != cgroup2fs ]; then
     umount -l /sys/fs/cgroup
     mount -t cgroup2 none /sys/fs/cgroup
@@ -48,10 +50,11 @@ def require_machines() -> None:
 
 
 class Machine:
-    """One machine; ``shared`` is a folder of this host that it sees as ``/media``."""
+    """One machine. ``shared``: a folder of this host, its ``/media``; ``layers`` lie over the base."""
 
-    def __init__(self, folder: Path, shared: Path) -> None:
+    def __init__(self, folder: Path, shared: Path, layers: Sequence[Path] = ()) -> None:
         self.folder, self.shared = folder, shared
+        self.layers = [*layers, BASE]
         self.name = f"offgrid-{os.getpid()}-{folder.name}"[:60]
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._leader = 0
@@ -63,7 +66,7 @@ class Machine:
         environment = {
             **os.environ,
             "PATH": _path(),
-            "BASE": str(BASE),
+            "LAYERS": ":".join(str(layer) for layer in self.layers),
             "FOLDER": str(self.folder),
             "NAME": self.name,
             "SHARED": str(self.shared),
@@ -117,6 +120,10 @@ class Machine:
         said = self.run(f"systemctl show {unit} -p {','.join(properties)}")
         return dict(line.partition("=")[::2] for line in said.splitlines())
 
+    def post(self, upload: bytes) -> None:
+        """A snapshot by HTTP, from a process on the machine; it is promised when this returns."""
+        assert self.run(POST, input=upload).strip() == "200"
+
     def journal(self, unit: str) -> str:
         return self.run(f"journalctl --no-pager --output cat --unit {unit}")
 
@@ -161,3 +168,81 @@ def _remove_groups(group: Path) -> None:
         if child.is_dir():
             _remove_groups(child)
     group.rmdir()
+
+
+POST = (
+    "python3 -c 'import sys, urllib.request as u; "
+    'print(u.urlopen(u.Request("http://127.0.0.1:8080/v1/snapshots", sys.stdin.buffer.read(), '
+    '{"Content-Type": "application/json"})).status)\''
+)
+OLD, NEW = "0.0.9", "0.1.0"
+GATEWAY = "/usr/bin/offgrid-gateway"
+CONFIG = """\
+gateway: {id: gw_debian, location: {lat: 1.0, lon: 2.0, name: "A clean root"}, type: lora}
+network: {api_url: "http://127.0.0.1:18080", ws_url: "ws://127.0.0.1:18081", reconnect_interval: 100}
+lora: {frequency: 868, region: EU868}
+gps: {address: /dev/ttyUSB0}
+"""
+COORDINATOR = (
+    "umask 077; echo secret >/root/token; "
+    "systemd-run --quiet --unit=coordinator /opt/offgrid-gateway/current/bin/python -m simulators coordinator"
+    " --listen 127.0.0.1:18081 --api 127.0.0.1:18080 --db /root/coordinator.db --token-file /root/token"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """What the first install of the old release left (an overlay's layer) and said; the service's state."""
+
+    layer: Path
+    packages: Path
+    said: str
+    state: str
+
+
+def snapshots() -> list[bytes]:
+    """Uploads by the wallet's own libraries that are accepted."""
+    return [upload_of(row) for row in wallet_rows() if row["expect"]["accept"]]
+
+
+def everything_acked(machine: Machine, entries: int) -> None:
+    """So many entries are in the log, and the coordinator has cosigned them all."""
+    machine.until(
+        f"{GATEWAY} log show | head -n 1 | grep -o '[0-9]* leaves, [0-9]* cosigned'",
+        f"{entries} leaves, {entries} cosigned",
+    )
+
+
+def install(packages: Path, folder: Path) -> Installed:
+    """Boot a clean root, install the old release there, configure it; switched off in good order."""
+    machine = Machine(folder, packages)
+    machine.boot()
+    try:
+        said = machine.run(f"dpkg --install /media/offgrid-gateway_{OLD}_*.deb")
+        state = machine.show("offgrid-gateway", "ActiveState")["ActiveState"]
+        machine.write("/etc/offgrid/config.yml", CONFIG, "640")
+        machine.run("chgrp offgrid /etc/offgrid/config.yml")
+        machine.run(f"{GATEWAY} check-config && {GATEWAY} keygen")
+        machine.run("sync")
+    finally:
+        machine.cut_the_power()
+    return Installed(folder / "upper", packages, said, state)
+
+
+def build_packages(folder: Path) -> Path:
+    """Two packages of the same sources, ``OLD`` and ``NEW``."""
+    _built(REPOSITORY / "scripts/build-deb.sh", "--version", NEW, folder)
+    (package,) = folder.glob("*.deb")
+    tree = folder / "tree"
+    _built("dpkg-deb", "--raw-extract", package, tree)
+    control, version = tree / "DEBIAN/control", tree / "usr/share/offgrid-gateway/VERSION"
+    control.write_text(control.read_text().replace(f"Version: {NEW}\n", f"Version: {OLD}\n"))
+    version.write_text(f"{OLD}\n")
+    _built("dpkg-deb", "-Znone", "--build", tree, folder)
+    shutil.rmtree(tree)
+    return folder
+
+
+def _built(*command: str | Path) -> None:
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0, done.stdout.decode()

@@ -1,0 +1,159 @@
+"""The shipped unit under a real systemd: ready, watched, killed, reloaded, stopped; its radios, no more."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from machine import GATEWAY, REPOSITORY, Installed, Machine, snapshots
+
+UNITS = REPOSITORY / "systemd"
+SERVICE = "offgrid-gateway"
+LEAVES = f"{GATEWAY} log show | head -n 1 | grep -o '[0-9]* leaves'"
+GPS = (
+    "systemd-run --quiet --unit=gps /opt/offgrid-gateway/current/bin/python -m simulators.gps --link /run/gps"
+)
+PROBE = """\
+import os, sys
+for path in sys.argv[1:]:
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY))
+        print(path, "opened")
+    except OSError as error:
+        print(path, error.strerror)
+"""
+
+
+def drop_in(machine: Machine, lines: str) -> None:
+    machine.write(f"/run/systemd/system/{SERVICE}.service.d/test.conf", f"[Service]\n{lines}\n")
+    machine.run("systemctl daemon-reload")
+
+
+def pid_of(machine: Machine) -> str:
+    return machine.show(SERVICE, "MainPID")["MainPID"]
+
+
+def running_anew(machine: Machine, old: str) -> None:
+    """As another process than ``old``, and ready."""
+    machine.until(
+        f"test $(systemctl show {SERVICE} -p MainPID --value) != {old} && systemctl is-active {SERVICE}",
+        "active",
+    )
+
+
+@pytest.mark.xdist_group("debian")
+@pytest.mark.timeout(400)
+def test_the_service_is_ready_reloads_survives_its_deaths_and_stops_in_time(machine: Machine) -> None:
+    # ready at boot: store and HTTP are up, though no radio has heard a frame and the GPS is not there
+    assert machine.show(SERVICE, "ActiveState", "SubState") == {
+        "ActiveState": "active",
+        "SubState": "running",
+    }
+    first, second, third, *_ = snapshots()
+    machine.post(first)
+
+    # reload: taken, the process stays; what is wrong is refused with its line, the process stays too
+    pid = pid_of(machine)
+    machine.run("sed -i 's/^gps:.*/&\\nlogging: {level: debug}/' /etc/offgrid/config.yml")
+    machine.run(f"systemctl reload {SERVICE}")
+    machine.run("echo 'nonsense: true' >>/etc/offgrid/config.yml")
+    machine.run(f"systemctl reload {SERVICE}", fails=True)
+    assert "nonsense" in machine.journal(SERVICE)
+    machine.run("sed -i '/^nonsense/d' /etc/offgrid/config.yml")
+    assert pid_of(machine) == pid
+
+    # killed: systemd starts it again, what was promised is there
+    machine.run(f"python3 -c 'import os; os.kill({pid}, 9)'")
+    running_anew(machine, pid)
+    machine.post(second)
+
+    # hung: no ping, so the watchdog kills it
+    drop_in(machine, "WatchdogSec=2")
+    machine.run(f"systemctl restart {SERVICE}")
+    pid = pid_of(machine)
+    machine.run(f"python3 -c 'import os, signal; os.kill({pid}, signal.SIGSTOP)'")
+    running_anew(machine, pid)
+    assert "Watchdog timeout" in machine.journal(SERVICE)
+
+    # stopped: by itself and in time, or systemd would call it a timeout
+    machine.post(third)
+    machine.run(f"systemctl stop {SERVICE}")
+    assert machine.show(SERVICE, "Result", "ExecMainStatus") == {"Result": "success", "ExecMainStatus": "0"}
+
+    # 30 starts that fail, and then one that does not
+    drop_in(machine, "ExecStartPre=/bin/sh -c 'test ! -e /etc/offgrid/broken'\nRestartSec=50ms")
+    machine.write("/etc/offgrid/broken", "")
+    machine.run(f"systemctl start {SERVICE}", fails=True)
+    machine.until(f"test $(systemctl show {SERVICE} -p NRestarts --value) -ge 30 && echo 30", "30")
+    machine.run("rm /etc/offgrid/broken")
+    running_anew(machine, "0")
+    machine.until(LEAVES, "3 leaves")
+
+
+@pytest.mark.xdist_group("debian")
+@pytest.mark.timeout(400)
+def test_the_service_opens_its_radios_also_late_ones_and_nothing_else(machine: Machine) -> None:
+    # A receiver on a pseudo-terminal, plugged in while the service runs
+    machine.until(f"{GATEWAY} status --json | grep -c ttyUSB0 || true", "1", "2", "3", "4")
+    machine.run(GPS)
+    terminal = machine.until("readlink -f /run/gps")
+    machine.run(f"chown root:dialout {terminal} && chmod 660 {terminal} && ln -s {terminal} /dev/ttyUSB0")
+    machine.until(f"ls -l /proc/{pid_of(machine)}/fd | grep -o '{terminal}$' | head -n 1", terminal)
+    # and one that is there when it starts
+    machine.run(f"systemctl restart {SERVICE}")
+    machine.until(f"ls -l /proc/{pid_of(machine)}/fd | grep -o '{terminal}$' | head -n 1", terminal)
+
+    # By kind of device, as the kernel enforces it: any user may open these nodes, the unit may not.
+    machine.write("/opt/probe.py", PROBE)
+    machine.run("mknod -m 666 /opt/ttyS9 c 4 73 && mknod -m 666 /opt/loop-control c 10 237")
+    drop_in(
+        machine,
+        "ExecStartPre=/usr/bin/python3 /opt/probe.py /opt/ttyS9 /opt/loop-control /etc/offgrid/gateway.key",
+    )
+    machine.run(f"systemctl restart {SERVICE}")
+    said = machine.journal(SERVICE)
+    assert "/opt/loop-control Operation not permitted" in said
+    assert re.search(
+        r"/opt/ttyS9 (opened|Input/output error|No such device)", said
+    )  # the kernel has it, or not
+    assert "/etc/offgrid/gateway.key Permission denied" in said  # the key is root's; a copy was handed over
+
+
+def test_the_units_are_understood_by_systemd_without_a_word(installed: Installed, machine: Machine) -> None:
+    assert machine.run("systemd-analyze verify /usr/lib/systemd/system/offgrid-*.service") == ""
+    assert (
+        machine.run(
+            "udevadm test /devices/virtual/mem/null 2>&1 | grep -i offgrid | grep -iv 'reading'; true"
+        )
+        == ""
+    )
+
+
+@pytest.mark.parametrize(("more", "limit"), [((), 1.6), (("bluetooth-hci",), 2.2), (("bluetooth-usb",), 1.7)])
+def test_the_service_is_exposed_no_more_than(more: tuple[str, ...], limit: float, tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("needs systemd-analyze (Debian package systemd)")
+    units = tmp_path / "etc/systemd/system"
+    (units / f"{SERVICE}.service.d").mkdir(parents=True)
+    shutil.copy(UNITS / f"{SERVICE}.service", units)
+    for name in more:
+        shutil.copy(UNITS / "available" / f"{name}.conf", units / f"{SERVICE}.service.d")
+    said = subprocess.run(
+        [
+            "systemd-analyze",
+            "security",
+            "--offline=true",
+            "--no-pager",
+            f"--root={tmp_path}",
+            f"{SERVICE}.service",
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    exposure = re.search(r"Overall exposure level for \S+: ([0-9.]+)", said)
+    assert exposure is not None, said
+    assert float(exposure[1]) <= limit
