@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from gateway import __version__
 from gateway.app import settings
@@ -29,6 +29,7 @@ class Link:
         timekeeper: Timekeeper,
         clock: SystemClock,
         synced: Callable[[float], None],
+        noticed: Callable[[], Awaitable[None]],
     ) -> None:
         self._config = config
         self._identity = identity
@@ -36,6 +37,7 @@ class Link:
         self._timekeeper = timekeeper
         self._clock = clock
         self._synced = synced
+        self._noticed = noticed
         self._instance = secrets.token_bytes(16)  # of this boot
         self._started = clock.monotonic()
         self._link: SyncLink | None = None
@@ -77,6 +79,7 @@ class Link:
             self._clock,
             status=self._heartbeat,
             observe_sync=self._synced,
+            noticed=self._noticed,
         )
 
     def _heartbeat(self) -> Mapping[str, object]:

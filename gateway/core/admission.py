@@ -10,7 +10,7 @@ that no message is too large for its bucket for ever.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from math import ceil
 from typing import TypeVar
@@ -52,6 +52,7 @@ class Admission:
     def __init__(self, rates: Rates, *, blocked: Set[str] = frozenset()) -> None:
         self.limit(rates)
         self.block(blocked)
+        self.block_told(())
 
     def limit(self, rates: Rates) -> None:
         """Other limits from now on; every bucket starts full."""
@@ -63,6 +64,11 @@ class Admission:
     def block(self, devices: Set[str]) -> None:
         """Another block list from now on."""
         self._blocked = devices
+
+    def block_told(self, keys: Iterable[bytes]) -> None:
+        """Keys that the coordinator has blocked, from now on instead of those it told before."""
+        self._told = frozenset(keys)
+        self._told_devices = frozenset(map(device_id, self._told))
 
     def arrived(self, radio: str, peer: str, size: int, now: float) -> None:
         """Charge ``size`` bytes, unverified. Raises Refused with RATE_LIMITED, and then charges nobody:
@@ -81,7 +87,7 @@ class Admission:
 
     def claimed(self, key: bytes, now: float) -> None:
         """A message says it is of this device. Raises Refused (BLOCKED, RATE_LIMITED); charges nothing."""
-        if device_id(key) in self._blocked or key.hex() in self._blocked:
+        if device_id(key) in self._blocked or key.hex() in self._blocked or key in self._told:
             raise Refused(Refusal.BLOCKED, "this device is on the block list")
         bucket = self._devices.get(key)
         if bucket is not None:
@@ -89,7 +95,7 @@ class Admission:
 
     def carried(self, device: str) -> None:
         """A message brings this device's own payment without its key. Raises Refused (BLOCKED)."""
-        if device in self._blocked:
+        if device in self._blocked or device in self._told_devices:
             raise Refused(Refusal.BLOCKED, "this device is on the block list")
 
     def verified(self, key: bytes, size: int, now: float) -> None:

@@ -36,6 +36,8 @@ class KeyBook:
         self._by_key: dict[bytes, ProvenKey] = {}
         self._candidates: OrderedDict[bytes, None] = OrderedDict()
         self._by_device: dict[str, list[bytes]] = {}
+        self._listed: OrderedDict[str, tuple[bytes, ...]] = OrderedDict()
+        self._is_listed = connection.execute("SELECT 1 FROM directory LIMIT 1").fetchone() is not None
         for key in candidates:
             self.add_candidate(key)
 
@@ -44,14 +46,18 @@ class KeyBook:
         return tuple(self._candidates)
 
     def of_device(self, device: str) -> tuple[DeviceKey, ...]:
-        """Proven keys, oldest first, then candidates; empty for a text that is no device id."""
+        """Proven keys, oldest first, then candidates, those of the directory last.
+
+        Empty for a text that is no device id.
+        """
         number = device_number(device)
         if number is None:
             return ()
         proven = [DeviceKey(row.key, proven=True) for row in self._rows(device, number)]
         known = {entry.key for entry in proven}
-        said = [key for key in self._by_device.get(device, ()) if key not in known]
-        return (*proven, *(DeviceKey(key, proven=False) for key in said))
+        said = [*self._by_device.get(device, ()), *self._directory(device, number)]
+        candidates = dict.fromkeys(key for key in said if key not in known)
+        return (*proven, *(DeviceKey(key, proven=False) for key in candidates))
 
     def proven_by(self, number: int) -> tuple[ProvenKey, ...]:
         """Proven keys of a device number, oldest first."""
@@ -90,6 +96,25 @@ class KeyBook:
             self._forget(next(iter(self._candidates)))
         self._candidates[key] = None
         self._by_device.setdefault(device, []).append(key)
+
+    def listed(self) -> None:
+        """The directory has changed."""
+        self._listed.clear()
+        self._is_listed = True
+
+    def _directory(self, device: str, number: int) -> tuple[bytes, ...]:
+        """Keys that the coordinator's directory has of a device id."""
+        if not self._is_listed:
+            return ()
+        keys = self._listed.get(device)
+        if keys is None:
+            rows = self._connection.execute(
+                "SELECT key FROM directory WHERE device = ? LIMIT ?", (number, MAX_KEYS)
+            )
+            keys = self._listed[device] = tuple([row[0] for row in rows])
+            if len(self._listed) > MAX_CACHED:
+                self._listed.popitem(last=False)
+        return keys
 
     def stage(self, key: bytes, *, logged: bool) -> ProvenKey:
         """Prove a key, or say that it is logged now; the group writes the row."""

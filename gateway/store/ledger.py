@@ -11,14 +11,14 @@ from typing import Self
 
 from gateway.core import merkle
 from gateway.core.conflict import KnownTexts
-from gateway.core.notice import Notice, NoticeKind, read_decision
+from gateway.core.notice import Notice, NoticeKind, read_decision, read_devices
 from gateway.core.refusal import Refusal, Refused
 from gateway.core.submission import Appended, Facts, Question, Submission
 from gateway.core.sync.messages import MAX_EVIDENCE
 from gateway.core.wallet.objects import Kind
 from gateway.errors import FatalError
 from gateway.model import Batch, ContentPlace, Figures, Freed, Halt, Head, KnownConflict, RetentionPolicy
-from gateway.store import retention
+from gateway.store import directory, retention
 from gateway.store.admission import Admission
 from gateway.store.connection import (
     Connect,
@@ -150,13 +150,16 @@ class Ledger:
                 group = self._group()
                 self._rejudge.plan(group)
                 self._evidence.stage(group)
-                self._commit(group)
+                if not group.is_empty:
+                    self._commit(group)
         except DiskRefused:
             return False
         return True
 
     def add_candidate(self, key: bytes) -> None:
         self._keys.add_candidate(key)
+        with fatal(self._path):
+            self._rejudge.try_candidate(key)
 
     # The log.
 
@@ -218,6 +221,17 @@ class Ledger:
             self._evidence.hear(notice.body)
         elif notice.kind == NoticeKind.DECISION:
             self._state.resolved += self._evidence.decide(read_decision(notice.body), notice.to_bytes())
+        elif notice.kind == NoticeKind.DEVICES:
+            devices = read_devices(notice.body)
+            directory.keep(self._connection, devices)
+            self._keys.listed()
+            for device in devices:
+                self._rejudge.try_candidate(device.key)
+
+    def blocked(self) -> frozenset[bytes]:
+        """Keys of devices that the coordinator has blocked."""
+        with fatal(self._path):
+            return directory.blocked(self._connection)
 
     def supply(self, bodies: Sequence[bytes]) -> None:
         """Bodies that were awaited: the evidence they complete is logged."""
@@ -393,7 +407,7 @@ class Ledger:
         self._lookup = Lookup(self._connection, state.indexed_ordinal, self._limits.lookup_tail)
         self._spends = Spends(self._connection)
         self._evidence = EvidenceBook(self._connection)
-        self._rejudge = Rejudge(self._connection)
+        self._rejudge = Rejudge(self._connection, self._keys)
         self._reading = Reading(self._connection, self._lookup)
         self._admission = Admission(self._connection, self._keys, self._lists, self._limits)
 

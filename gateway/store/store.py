@@ -82,7 +82,7 @@ class Store:
         return await self._thread.run(lambda ledger: ledger.append(submissions))
 
     async def add_candidate(self, key: bytes) -> None:
-        """A device said its key (32 bytes): try it on what its id signed. Kept in memory, at most 1024."""
+        """A device said its key (32 bytes): try it on what its id signed and signs. In memory, at most 1024."""
         await self._thread.run(lambda ledger: ledger.add_candidate(key))
 
     # What the sync session uses.
@@ -137,6 +137,10 @@ class Store:
         """Keep a notice that has verified, durably, with what follows from it. The number of the newest one
         stands in :meth:`head`: what a full disk refused is told again."""
         await self._thread.run(lambda ledger: ledger.take_notice(notice))
+
+    async def blocked(self) -> frozenset[bytes]:
+        """Keys (32 bytes) of devices that the coordinator has blocked, by its newest notices."""
+        return await self._thread.run(lambda ledger: ledger.blocked())
 
     async def supply(self, bodies: Sequence[bytes]) -> None:
         """Bodies that evidence lacked: what they complete is logged."""

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
 from gateway.core.conflict import key_number, spend_of
-from gateway.core.submission import ObjectState
-from gateway.core.wallet.objects import BoundReceipt, Kind, decode_object
+from gateway.core.submission import EncodedObject, ObjectState
+from gateway.core.wallet.objects import (
+    BoundReceipt,
+    DeviceKeyObject,
+    Kind,
+    decode_object,
+    encode_object,
+    object_hash,
+)
 from gateway.core.wallet.signature import verifies
 from gateway.core.wallet.snapshot import device_id
 from gateway.core.wallet.transaction import Transaction
+from gateway.model import EntryKind, Stamp, TimeQuality
 from gateway.store.connection import Connection
 from gateway.store.entries import read_entry, read_pack, unpack_bodies
 from gateway.store.group import Group
-from gateway.store.keybook import ProvenKey
+from gateway.store.keybook import MAX_CANDIDATES, KeyBook, ProvenKey
 from gateway.store.lookup import ObjectRow
 from gateway.store.spends import SpendKey
 
 RECEIPT_NONCE = -1
 """Stands for the nonce of a waiting receipt."""
+
+_KEY_RADIO = "key"
+"""What stands for the radio in the entry of a key that came by itself."""
 
 ACCEPTED = "accepted"
 """The status of a receipt by which a payment stands."""
@@ -49,14 +61,23 @@ class Rejudge:
     Where it stands is on disk with each key, so a crash costs one round.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, book: KeyBook) -> None:
         self._connection = connection
+        self._book = book
+        self._candidates: OrderedDict[bytes, int] = OrderedDict()
         rows = connection.execute("SELECT id, key, rejudged FROM keys WHERE rejudged IS NOT NULL ORDER BY id")
         self._keys: dict[int, tuple[bytes, int]] = {row[0]: (row[1], row[2]) for row in rows}
 
     @property
     def is_due(self) -> bool:
-        return bool(self._keys)
+        return bool(self._keys or self._candidates)
+
+    def try_candidate(self, key: bytes) -> None:
+        """A key that nothing has proven: what waits for its device id may prove it. In memory only."""
+        if self._book.find(key) is None and self._waits(key):
+            self._candidates[key] = -1
+            if len(self._candidates) > MAX_CANDIDATES:
+                self._candidates.popitem(last=False)
 
     def queue(self, proven: Sequence[ProvenKey]) -> None:
         """Inside the transaction that proves these keys: remember those for which something waits."""
@@ -75,7 +96,9 @@ class Rejudge:
                 self._keys[key_id] = (key, first - 1)
 
     def plan(self, group: Group) -> None:
-        """Stage the next round of the key proven longest ago."""
+        """Stage the next round of the key proven longest ago; where none is due, of a candidate."""
+        if not self._keys:
+            return self._plan_candidate(group)
         key_id, (key, done) = next(iter(self._keys.items()))
         rows = self._connection.execute(
             "SELECT ordinal FROM waiting WHERE signer = ? AND ordinal > ? ORDER BY ordinal LIMIT ?",
@@ -89,6 +112,43 @@ class Rejudge:
         else:
             self._keys[key_id] = (key, rows[-1][0])
             group.rejudged.append((rows[-1][0], key_id))
+
+    def _plan_candidate(self, group: Group) -> None:
+        key, done = self._candidates.popitem(last=False)
+        rows = self._connection.execute(
+            "SELECT ordinal FROM waiting WHERE signer = ? AND ordinal > ? AND nonce >= 0 "
+            "ORDER BY ordinal LIMIT ?",
+            (key_number(key), done, ROUND),
+        ).fetchall()
+        for (ordinal,) in rows if self._book.find(key) is None else ():
+            if self._proves(key, ordinal):
+                return self._prove(group, key, ordinal)
+        if len(rows) == ROUND:
+            self._candidates[key] = rows[-1][0]
+
+    def _proves(self, key: bytes, ordinal: int) -> bool:
+        body = read_body(self._connection, self._leaf_of(ordinal), ordinal)
+        value = None if body is None else decode_object(body)
+        return isinstance(value, Transaction) and verifies(key, value.signature, value.signed_text)
+
+    def _prove(self, group: Group, key: bytes, ordinal: int) -> None:
+        """The key is logged, for the coordinator has to learn it too, with the time of what it settles.
+
+        The rounds of a proven key do the rest.
+        """
+        place = group.place(self._connection, self._leaf_of(ordinal))
+        row = self._book.stage(key, logged=True)
+        group.keys.append(row)
+        group.logged_keys.append((group.state.next_ordinal, row.id))
+        body = encode_object(DeviceKeyObject(key))
+        entry = [(int(Kind.KEY), EncodedObject(object_hash(body), body), int(ObjectState.VERIFIED), None)]
+        at = Stamp(place.received_at_ms, TimeQuality(place.quality))
+        group.log(EntryKind.TRANSACTIONS, _KEY_RADIO, at, entry)
+
+    def _leaf_of(self, ordinal: int) -> int:
+        row = self._connection.execute("SELECT leaf FROM objects WHERE ordinal = ?", (ordinal,)).fetchone()
+        leaf: int = row[0]
+        return leaf
 
     def _waits(self, key: bytes) -> bool:
         sql = "SELECT 1 FROM waiting WHERE signer = ? LIMIT 1"

@@ -358,3 +358,61 @@ async def test_a_receipt_for_a_payment_in_conflict_is_evidence_of_its_own(
         (row,) = await gateway.store.conflicts()
         assert row.suggestion is not None
         assert row.suggestion.winner == one.transaction.identity
+
+
+# Senders whose keys come later.
+
+
+async def unverified_pair(gateway: Gateway) -> tuple[Wallet, bytes]:
+    """Bob's ledger brings two payments of Alice under one nonce; nobody knows her key."""
+    alice, bob, carol = (Wallet(sha256(name).digest()) for name in (b"alice", b"bob", b"carol"))
+    bob.enter(Payment(alice.signed(bob.device_id, 5, 1, NOW, b"one")))
+    bob.enter(Payment(alice.signed(carol.device_id, 5, 1, NOW + 1, b"other")))
+    message = snapshot_cbor(bob.hand_over(NOW))
+    await gateway.send(message)
+    figures = await gateway.settled()
+    assert (figures.unverified_transactions, figures.conflicts) == (2, 0)
+    return alice, message
+
+
+async def test_a_key_that_a_device_says_settles_what_it_had_signed_and_shows_its_double_spend(
+    tmp_path: Path, coordinator: Coordinator
+) -> None:
+    async with Gateway("alpha", tmp_path, coordinator).running() as gateway:
+        alice, message = await unverified_pair(gateway)
+        await gateway.store.add_candidate(Wallet(b"x" * 32).key)
+        await gateway.store.add_candidate(alice.key)
+        await gateway.until(verified_transactions=2, conflicts=1, double_spends=1)
+        assert (await gateway.send(message)).conflicts
+        async with gateway.linked():
+            await coordinator.until(lambda counts: counts["transactions"].get("verified") == 2)
+
+
+async def test_a_key_in_the_coordinators_directory_does_so_too_and_is_known_after_a_restart(
+    tmp_path: Path, coordinator: Coordinator
+) -> None:
+    async with Gateway("alpha", tmp_path, coordinator).running() as gateway:
+        alice, _ = await unverified_pair(gateway)
+        late = Wallet(sha256(b"late").digest())
+        async with gateway.linked():
+            await coordinator.devices([(alice.key, False), (late.key, False)])
+            await gateway.until(conflicts=1, verified_transactions=2)
+    async with gateway.running():
+        bob = Wallet(sha256(b"bob").digest())
+        bob.enter(Payment(late.signed(bob.device_id, 5, 1, NOW, b"one")))
+        tally = (await gateway.send(snapshot_cbor(bob.hand_over(NOW + 9)))).tally
+        assert (tally.verified, tally.unverified) == (1, 0)
+
+
+async def test_the_block_list_survives_a_restart_and_the_newest_word_counts(
+    tmp_path: Path, coordinator: Coordinator
+) -> None:
+    alice, bob = (Wallet(sha256(name).digest()) for name in (b"alice", b"bob"))
+    async with Gateway("alpha", tmp_path, coordinator).running() as gateway:
+        async with gateway.linked():
+            await coordinator.devices([(alice.key, True), (bob.key, True)])
+            await coordinator.devices([(bob.key, False)])
+            while (await gateway.store.head()).notices < 2:
+                pass
+    async with gateway.running():
+        assert await gateway.store.blocked() == {alice.key}

@@ -80,7 +80,7 @@ class Surroundings:
     stir: asyncio.Event
     worked: Callable[[], None]
     observe_sync: Callable[[float], None]
-    noticed: Callable[[], None]
+    noticed: Callable[[], Awaitable[None]]
     heartbeat_s: float
     gather_s: float
 
@@ -222,7 +222,7 @@ class Conversation:
                     await store.supply(bodies)
                 case TakeNotice(notice):
                     await store.take_notice(notice)
-                    self._around.noticed()
+                    await self._around.noticed()
                 case ReadRoots(sizes):
                     queue.extend(session.roots(await self._roots(sizes)))
                 case ReadBodies(request, hashes):

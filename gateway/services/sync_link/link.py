@@ -9,7 +9,7 @@ import secrets
 import socket as sockets
 import ssl
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -79,7 +79,7 @@ class SyncLink:
 
     ``status`` is asked for every heartbeat; ``observe_sync`` is told the seconds from the first offer of an
     entry to the ACK that covers it; ``on_change`` is called when the link opened or ended, and at every ACK,
-    ``noticed`` after a notice was kept.
+    ``noticed`` is awaited after a notice was kept.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class SyncLink:
         status: Callable[[], Mapping[str, object]],
         observe_sync: Callable[[float], None] = lambda _: None,
         on_change: Callable[[], None] = lambda: None,
-        noticed: Callable[[], None] = lambda: None,
+        noticed: Callable[[], Awaitable[None]] | None = None,
         rng: random.Random | None = None,
     ) -> None:
         self._settings = settings
@@ -111,7 +111,7 @@ class SyncLink:
             stir=self._stir,
             worked=self._backoff.reset,
             observe_sync=observe_sync,
-            noticed=noticed,
+            noticed=noticed or _nobody,
             heartbeat_s=settings.heartbeat_s,
             gather_s=settings.gather_s,
         )
@@ -171,6 +171,10 @@ class SyncLink:
             self._backoff.reset()
         self.figures.ended(now_s, word, detail)
         log.info("coordinator link ended", extra={"fault": word, "detail": detail})
+
+
+async def _nobody() -> None:
+    """Nobody wants to know."""
 
 
 class _Opened:

@@ -38,11 +38,13 @@ CREATE TABLE decisions (
 
 -- What the coordinator says of devices: keys to try, and who is blocked.
 CREATE TABLE directory (
-    key BLOB PRIMARY KEY,
+    id INTEGER PRIMARY KEY,
+    key BLOB NOT NULL UNIQUE,
     device INTEGER NOT NULL,
     blocked INTEGER NOT NULL
-) WITHOUT ROWID;
+);
 CREATE INDEX directory_by_device ON directory (device);
+CREATE INDEX directory_blocked ON directory (id) WHERE blocked = 1;
 
 -- Epochs that are over. Leaves, ordinals and tiles are numbered through all epochs; an epoch's own sizes count
 -- from its first leaf.

@@ -35,10 +35,11 @@ CREATE TABLE decisions (
     PRIMARY KEY (sender, nonce)
 ) WITHOUT ROWID;
 CREATE TABLE directory (
-    key BLOB PRIMARY KEY,
+    id INTEGER PRIMARY KEY,
+    key BLOB NOT NULL UNIQUE,
     device INTEGER NOT NULL,
     blocked INTEGER NOT NULL
-) WITHOUT ROWID;
+);
 CREATE TABLE entries (
     leaf INTEGER PRIMARY KEY,
     kind INTEGER NOT NULL,
@@ -159,7 +160,7 @@ CREATE TABLE spends (
     key INTEGER NOT NULL, accepted INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (sender, nonce, ordinal)
 ) WITHOUT ROWID;
-INSERT INTO "spends" VALUES(-5834796071169616668,0,2,X'2DF04125F0015AFB',2,0);
+INSERT INTO "spends" VALUES(-5834796071169616668,0,2,X'2DF04125F0015AFB',2,1);
 INSERT INTO "spends" VALUES(-5834796071169616668,1,7,X'2DF04125F0015AFB',2,0);
 INSERT INTO "spends" VALUES(-5834796071169616668,2,9,X'2DF04125F0015AFB',2,0);
 INSERT INTO "spends" VALUES(-5834796071169616668,2,11,X'00112233445566FF',2,0);
@@ -181,5 +182,6 @@ CREATE INDEX lists_by_root ON lists (key, count, root, timestamp);
 CREATE INDEX evidence_by_device ON evidence (device, nonce);
 CREATE INDEX evidence_to_tell ON evidence (id) WHERE priority = 1;
 CREATE INDEX directory_by_device ON directory (device);
+CREATE INDEX directory_blocked ON directory (id) WHERE blocked = 1;
 COMMIT;
 PRAGMA user_version=3;
