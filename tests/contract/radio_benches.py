@@ -139,6 +139,7 @@ class Sx1301Bench:
 
     lora = True
     OPEN_RATE = 20.0
+    ANSWER_RATE = 0.3  # an answer is programmed 30 ms before it leaves; a busy host wakes later than that
 
     def __init__(self, folder: Path) -> None:
         self._rig = Rig(folder, rate=self.OPEN_RATE)
@@ -166,6 +167,7 @@ class Sx1301Bench:
         self._rig.set_fault("spi_gone", True)
 
     def answer(self, frame: Frame) -> TxRequest:
+        self._rig.clock.set_rate(self.ANSWER_RATE)
         return first_window(frame)
 
     def refused(self, frame: Frame) -> Sequence[tuple[TxRequest, str]]:

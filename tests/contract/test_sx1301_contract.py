@@ -388,7 +388,7 @@ async def test_an_idle_radio_hears_and_sends_at_once(rig: Rig) -> None:
     async with opened(rig, region="EU868") as radio:
         rig.clock.set_rate(OPEN_RATE)
         await rig.clock.sleep(driver.IDLE_AFTER_S + 3)
-        rig.clock.set_rate(1.0)
+        rig.clock.set_rate(ANSWER_RATE)
         rig.hear(b"first after a long time")
         frame = await next_frame(radio)
         assert frame.lora is not None
