@@ -12,6 +12,7 @@ REGISTERED = (1, 5, 6, 7)  # home, roaming, and both for SMS only (TS 27.007 cla
 DENIED = 3
 SIM_GONE = ("+CPIN: NOT INSERTED", "+CPIN: NOT READY", "+SIMCARD: NOT AVAILABLE", "+QSIMSTAT: 1,0")
 SIM_HERE = ("+CPIN: READY", "SMS Ready", "SMS DONE", "+QIND: SMS DONE", "+QIND: PB DONE")
+FULL = ("+SMSFULL", "+SMS FULL", '+QIND: "smsfull"', "^SMMEMFULL")  # and no more indications
 NEARLY_FULL = 0.8
 
 

@@ -14,7 +14,7 @@ from drivers.errors import DriverConfigError, DriverLost, TransmitRefused
 from drivers.frames import FrameQueue
 from drivers.gsm_at import answers
 from drivers.gsm_at.bringup import SimMissing, bring_up
-from drivers.gsm_at.condition import REGISTERED, SIM_GONE, SIM_HERE, Condition
+from drivers.gsm_at.condition import FULL, REGISTERED, SIM_GONE, SIM_HERE, Condition
 from drivers.gsm_at.disk import Disk
 from drivers.gsm_at.engine import Urc
 from drivers.gsm_at.inbox import Inbox, SmsPath
@@ -61,6 +61,7 @@ class GsmDriver:
         self._mail = asyncio.Event()  # something for the inbox to do
         self._trouble = asyncio.Event()
         self._silent = False
+        self._sweep_at = 0.0  # by the monotonic clock
 
     async def __aenter__(self) -> Self:
         self._queue = FrameQueue(self._settings.queue)
@@ -213,9 +214,9 @@ class GsmDriver:
             raise DriverLost(f"{self.name}: {unanswered}") from unanswered
         self._seen.sim = True
         self._inbox.forget_places()
+        self._sweep_soon()
         log.info("modem is up", extra={"radio": self.name, "model": self._seen.abilities.model})
         self._ready.set()
-        self._mail.set()
 
     # -- running
 
@@ -299,18 +300,22 @@ class GsmDriver:
             self._outbox.news.set()
 
     async def _receive(self, session: Session) -> None:
-        next_sweep_s = self._clock.monotonic()
         while True:
             await self._ready.wait()
             self._mail.clear()
-            if self._clock.monotonic() >= next_sweep_s:
-                swept = await self._guard(self._sweep, session)
-                next_sweep_s = self._clock.monotonic() + (self._settings.sweep_s if swept else 0)
-            else:
+            now = self._clock.monotonic()
+            if now < self._sweep_at:
                 await self._guard(self._inbox.work, session)
-            wait_s = max(0.0, next_sweep_s - self._clock.monotonic())
+            elif await self._guard(self._sweep, session) and self._sweep_at <= now:
+                self._sweep_at = now + self._settings.sweep_s
+            wait_s = max(0.0, self._sweep_at - self._clock.monotonic())
             if self._ready.is_set() and not self._inbox.waiting:
                 await _first(self._mail, self._clock.sleep(wait_s))
+
+    def _sweep_soon(self) -> None:
+        """Indications were lost, or none can come."""
+        self._sweep_at = self._clock.monotonic()
+        self._mail.set()
 
     async def _sweep(self, session: Session) -> None:
         if self._seen.abilities is not None:
@@ -360,6 +365,8 @@ class GsmDriver:
         elif urc.line in RESTARTS or urc.line in SIM_GONE:
             self._seen.sim = self._seen.sim and urc.line not in SIM_GONE
             self._in_trouble()
+        elif urc.line.startswith(FULL):
+            self._sweep_soon()
         elif urc.line in SIM_HERE and not self._ready.is_set():
             self._trouble.set()  # look again now
         else:

@@ -20,11 +20,22 @@ MAX_REPLY_LINES = 1024  # AT+CMGL of 255 slots takes 511
 URC_NAMES = (
     *("+CMTI", "+CMT", "+CDSI", "+CDS", "+CBMI", "+CBM", "+CREG", "+CGREG", "+CEREG", "+CPIN", "+CFUN"),
     *("+CUSD", "+CRING", "+CLIP", "+CCWA", "+CIEV", "+CTZV", "+CTZE", "+CGEV", "+CSQN", "+SIMCARD"),
-    *("+QIND", "+QUSIM", "+QSIMSTAT", "+STIN", "+PSUTTZ", "*PSUTTZ", "*PSNWID", "+PACSP", "+SMSFULL"),
+    *("+QIND", "+QUSIM", "+QSIMSTAT", "+STIN", "+PSUTTZ", "*PSUTTZ", "*PSNWID", "+PACSP", "^SMMEMFULL"),
 )
 URC_LINES = frozenset(
     {
-        *("RING", "RDY", "Call Ready", "SMS Ready", "SMS DONE", "PB DONE", "START", "NO CARRIER"),
+        *(
+            "RING",
+            "RDY",
+            "Call Ready",
+            "SMS Ready",
+            "SMS DONE",
+            "PB DONE",
+            "START",
+            "NO CARRIER",
+            "+SMSFULL",
+            "+SMS FULL",
+        ),
         *("POWERED DOWN", "NORMAL POWER DOWN", "UNDER-VOLTAGE POWER DOWN", "UNDER-VOLTAGE WARNING"),
         *(
             "UNDER-VOLTAGE WARNNING",

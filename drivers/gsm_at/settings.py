@@ -41,7 +41,8 @@ class GsmSettings:
     them; ``attempts`` until a message is set aside, ``message_expire_h`` until it is given up.
 
     Times: ``sweep_s`` between looks into all storages, ``poll_s`` between looks at signal and registration,
-    ``answer_s`` a command may take, ``send_s`` a message (TS 27.005 leaves it open; 60 to 120 in the field),
+    ``answer_s`` a command may take, ``send_s`` a message: TS 27.005 leaves it open, slow networks take 60 to
+    120, but a modem that died with a message in hand is found no sooner, and what comes twice is joined once.
     ``restart_s`` a restart. ``may_reset_bearer``: CFUN and the power pin may be used on a modem that does not
     answer, at most each ``reset_interval_s``; they drop a data connection over the same modem. ``power_pin``:
     address of the line (:mod:`drivers.transport.gpio`).
@@ -59,10 +60,10 @@ class GsmSettings:
     per_day_reserve: int = 20
     status_reports: bool = True
     attempts: int = 5
-    sweep_s: float = 60.0
+    sweep_s: float = 30.0
     poll_s: float = 30.0
     answer_s: float = 5.0
-    send_s: float = 90.0
+    send_s: float = 50.0
     restart_s: float = 30.0
     may_reset_bearer: bool = False
     reset_interval_s: float = 600.0

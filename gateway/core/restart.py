@@ -18,7 +18,7 @@ from gateway.errors import FatalError, NeedsPerson
 
 STABLE_S = 60.0
 FIRST_DELAY_S = 1.0
-LONGEST_DELAY_S = 60.0
+LONGEST_DELAY_S = 30.0
 
 
 class Outcome(StrEnum):

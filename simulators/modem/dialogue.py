@@ -123,6 +123,10 @@ class Dialogue:
                     raise AtError("CMS", 322)
                 self._answer([f"+CMGW: {index}"], "OK")
                 return
+            if modem.sim is None:
+                raise AtError("CMS", 310)
+            if not modem.in_service:
+                raise AtError("CMS", modem.profile.unregistered_error)
             if faults.cms_error and faults.use("cms_errors"):
                 raise AtError("CMS", faults.cms_error)
             reference = modem.submit(prompt.length, pdu)
