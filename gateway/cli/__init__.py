@@ -35,6 +35,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "restart": ("gateway.cli.tell:restart", "Run one service of the running gateway anew."),
     "run": ("gateway.cli.run", "Run the gateway."),
     "status": ("gateway.cli.status", "How the running gateway fares, on one screen."),
+    "support-bundle": (
+        "gateway.cli.support_bundle",
+        "One archive for whoever helps from afar, without secrets.",
+    ),
     "sync": ("gateway.cli.tell:sync", "Try the coordinator at once."),
     "token": ("gateway.cli.token", "Who may act on the gateway's page, and until when."),
     "test-lora": ("gateway.cli.selftest", "Test the concentrator, its antenna and the GPS, step by step."),
