@@ -32,7 +32,7 @@ if [ -z "$wheels" ]; then
 fi
 cp "$wheels"/*.whl "$wheels"/python*.lock "$share/wheels/"
 cp -r scripts/lib/install "$share/scripts/lib/"
-cp scripts/install.sh scripts/access-point.sh "$share/scripts/"
+cp scripts/install.sh "$share/scripts/"
 cp -r systemd "$share/"
 echo "$version" >"$share/VERSION"
 place_files systemd /usr/lib

@@ -4,6 +4,8 @@
 #   sudo ./scripts/install.sh --wheels DIR     without a network: DIR made by scripts/build-wheels.sh
 #   sudo ./scripts/install.sh --rollback       back to the release before; configuration and data stay
 #   sudo ./scripts/install.sh --boot-only      only SPI, UART and serial console of a Raspberry Pi
+#   sudo ./scripts/install.sh --first-boot     that, and the set-up from offgrid.yml on the boot partition
+# Once installed it is also there as offgrid-gateway-setup.
 # Options: --no-boot                leave the boot partition alone
 #          --no-onboard-bluetooth   Pi 3 and 4: switch the built-in Bluetooth off instead of moving it to the mini UART
 #          --raw-hci                let the service use an adapter that the kernel drives (hci-socket:)
@@ -20,6 +22,7 @@ while [ $# -gt 0 ]; do
         --root) ROOT=$(cd "$2" && pwd); shift ;;
         --rollback) action=rollback ;;
         --boot-only) action=boot ;;
+        --first-boot) action=first_boot ;;
         --no-boot) boot=no ;;
         --no-onboard-bluetooth) bluetooth=no ;;
         --raw-hci) raw_hci=yes ;;
@@ -35,19 +38,28 @@ for room in words boot files software service; do
     . "$here/scripts/lib/install/$room.sh"
 done
 [ "$(id -u)" = 0 ] || die "this needs root" "sudo $0 $*"
+[ "$action" != install ] || [ -n "$wheels" ] || [ -d "$here/wheels" ] || [ -f "$here/pyproject.toml" ] \
+    || die "neither a checkout nor wheels are here" "run scripts/install.sh of a checkout, or give --wheels DIR"
 [ "$action" = boot ] || [ -z "$ROOT" ] || [ -x "$ROOT/usr/bin/python3" ] || die "$ROOT has no python3" "is it a system's root?"
 
 case $action in
     boot) configure_boot "$bluetooth" ;;
+    first_boot)
+        configure_boot "$bluetooth"
+        reboot_once_for_radios
+        exec "$HOME_FOLDER/current/bin/offgrid-gateway" first-boot
+        ;;
     rollback) go_back ;;
     install)
         [ -n "$wheels" ] || [ ! -d "$here/wheels" ] || wheels=$here/wheels
         add_release "$here" "$wheels"
         judge_configuration "$RELEASE"
-        [ "$packaged" = yes ] || place_files "$here/systemd" /etc
+        if [ "$packaged" = no ]; then
+            place_files "$here/systemd" /etc
+            keep_installer "$here"
+        fi
         make_account
         choose_drop_ins "$here/systemd" "$raw_hci"
-        [ "$packaged" = yes ] || ln -sfn "$HOME_FOLDER/current/bin/offgrid-gateway" "$ROOT/usr/local/bin/offgrid-gateway"
         [ "$boot" = no ] || configure_boot "$bluetooth"
         tell_the_system
         enable_units

@@ -21,7 +21,6 @@ disable_units
 remove_files /etc
 undo_boot
 rm -rf "$ROOT/opt/offgrid-gateway" "$ROOT/run/offgrid"
-rm -f "$ROOT/usr/local/bin/offgrid-gateway"
 tell_the_system
 if [ "$purge" = yes ]; then
     rm -rf "$ROOT/etc/offgrid" "$ROOT/var/lib/offgrid"

@@ -21,10 +21,12 @@ from gateway.errors import ConfigError, GatewayError
 
 # Name → module and the line that --help shows (so that --help imports no command).
 COMMANDS: Mapping[str, tuple[str, str]] = {
+    "access-point": ("gateway.cli.access_point", "Open or close a Wi-Fi of the gateway's own."),
     "audit-log": ("gateway.cli.audit_log", "Who did what to this gateway, and whether the record is whole."),
     "check-config": ("gateway.cli.check_config", "Judge a configuration file; name every problem in it."),
     "doctor": ("gateway.cli.doctor", "Examine machine, radios, disk, keys and network; say what mends what."),
     "conflicts": ("gateway.cli.conflicts", "List, show and verify evidence of double spends."),
+    "first-boot": ("gateway.cli.first_boot", "Set the gateway up from a file on a flashed card, once."),
     "firmware": ("gateway.cli.firmware", "Import what a concentrator needs of its maker, or look at it."),
     "init": ("gateway.cli.init", "Set a gateway up: five answers, a configuration, keys, what is missing."),
     "keygen": ("gateway.cli.keygen", "Make the gateway's key and certificate."),

@@ -16,7 +16,7 @@ from gateway.config.fields import Allowed
 from gateway.config.source import Location, Source
 from gateway.errors import Problem
 
-SECRETS = frozenset({"pin"})
+SECRETS = frozenset({"passphrase", "pin", "token"})
 """Settings whose values are not repeated: a problem goes to the log."""
 
 

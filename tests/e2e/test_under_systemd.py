@@ -99,7 +99,7 @@ def test_the_service_opens_its_radios_also_late_ones_and_nothing_else(machine: M
     # A receiver on a pseudo-terminal, plugged in while the service runs
     machine.until(f"{GATEWAY} status --json | grep -c ttyUSB0 || true", "1", "2", "3", "4")
     machine.run(GPS)
-    terminal = machine.until("readlink -f /run/gps")
+    terminal = machine.until("readlink -e /run/gps")
     machine.run(f"chown root:dialout {terminal} && chmod 660 {terminal} && ln -s {terminal} /dev/ttyUSB0")
     machine.until(f"ls -l /proc/{pid_of(machine)}/fd | grep -o '{terminal}$' | head -n 1", terminal)
     # and one that is there when it starts

@@ -59,6 +59,17 @@ undo_boot() {
 # True from the first change of the boot partition until the reboot.
 reboot_is_due() { grep -qsx offgrid-gateway "$ROOT/run/reboot-required.pkgs"; }
 
+# reboot_once_for_radios: for the first boot; never twice, whatever the boot partition makes of what is written.
+reboot_once_for_radios() {
+    local done_already=$ROOT/var/lib/offgrid/first-boot.rebooted
+    reboot_is_due && [ ! -e "$done_already" ] || return 0
+    touch "$done_already"
+    sync "$done_already"
+    say "restarting once, so that the radios are found"
+    systemctl reboot
+    exit 0
+}
+
 _boot_lines() {
     local model=$1 bluetooth=$2
     echo "[all]"

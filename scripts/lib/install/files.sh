@@ -21,8 +21,21 @@ remove_files() {
     local lib=$ROOT$1
     rm -f "$lib/sysusers.d/offgrid.conf" "$lib/modules-load.d/offgrid.conf" "$lib"/systemd/system/offgrid-*.service \
         "$ROOT/etc/udev/rules.d/70-offgrid.rules" "$ROOT/etc/systemd/journald.conf.d/offgrid.conf" \
-        "$ROOT/etc/systemd/system.conf.d/offgrid.conf"
-    rm -rf "$ROOT/etc/systemd/system/offgrid-gateway.service.d"
+        "$ROOT/etc/systemd/system.conf.d/offgrid.conf" "$ROOT/usr/local/bin/offgrid-gateway" \
+        "$ROOT/usr/local/sbin/offgrid-gateway-setup"
+    rm -rf "$ROOT/etc/systemd/system/offgrid-gateway.service.d" "$ROOT/usr/local/share/offgrid-gateway"
+}
+
+# keep_installer CHECKOUT: for the way back and the first boot, when the checkout is long gone.
+keep_installer() {
+    local checkout=$1 share=$ROOT/usr/local/share/offgrid-gateway
+    rm -rf "$share"
+    install -d "$share/scripts/lib" "$ROOT/usr/local/bin" "$ROOT/usr/local/sbin"
+    cp "$checkout/scripts/install.sh" "$checkout/scripts/uninstall.sh" "$share/scripts/"
+    cp -r "$checkout/scripts/lib/install" "$share/scripts/lib/"
+    cp -r "$checkout/systemd" "$share/"
+    ln -sfn "$HOME_FOLDER/current/bin/offgrid-gateway" "$ROOT/usr/local/bin/offgrid-gateway"
+    ln -sfn /usr/local/share/offgrid-gateway/scripts/install.sh "$ROOT/usr/local/sbin/offgrid-gateway-setup"
 }
 
 # make_account: the service's user, its groups, and the folders that outlive the program.
