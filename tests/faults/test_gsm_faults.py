@@ -132,7 +132,7 @@ async def test_a_brown_out_while_sending_is_made_good(bench: Bench, when: str) -
 
 
 @pytest.mark.parametrize("profile", ["SIM800"])
-async def test_a_restart_that_nobody_announced_is_noticed(bench: Bench) -> None:
+async def test_a_restart_that_nobody_announced_is_noticed_and_what_came_since_is_found(bench: Bench) -> None:
     async with bench.driver(sweep_s=3600) as driver:
         listener = Listener(driver)
         bench.phone.send(GATEWAY, "one")
@@ -141,7 +141,7 @@ async def test_a_restart_that_nobody_announced_is_noticed(bench: Bench) -> None:
         bench.phone.send(GATEWAY, "untold")
         await until(lambda: bench.modem.settings.cnmi[1] == 1)
         bench.phone.send(GATEWAY, "told")
-        assert [frame.payload for frame in await listener.hears(2)] == [b"one", b"told"]
+        assert [frame.payload for frame in await listener.hears(3)] == [b"one", b"untold", b"told"]
 
 
 # -- a modem that does not answer
@@ -263,6 +263,20 @@ async def test_a_full_sim_is_emptied_and_what_waited_outside_comes_in(bench: Ben
         await until(lambda: len(gateway.log) == total + 1, 60)
         assert b"outside" in gateway.log
         await until(lambda: not bench.sim.messages and not bench.modem.own_memory)
+
+
+async def test_a_modem_that_says_it_is_full_is_swept_at_once(bench: Bench) -> None:
+    async with bench.driver(sweep_s=3600, queue=256) as driver:
+        listener = Listener(driver)
+        bench.phone.send(GATEWAY, "first")
+        await listener.hears(1)
+        await until(lambda: not bench.modem.memory("MT"))
+        for place, memory in (("SM", bench.sim.messages), ("ME", bench.modem.own_memory)):
+            for index in range(1, bench.modem.size(place) + 1):
+                memory[index] = (1, waiting_message(bench, f"{place} {index}"))
+        bench.phone.send(GATEWAY, "outside")
+        await until(lambda: b"outside" in [frame.payload for frame in listener.heard], 60)
+        await until(lambda: not bench.modem.memory("MT"))
 
 
 async def test_corrupt_slots_stop_nobody_and_are_set_aside(bench: Bench) -> None:
