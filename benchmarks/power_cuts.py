@@ -82,6 +82,7 @@ def record_run(seed: int, payments: int, synchronous: str = "FULL") -> Run:
             size = ledger.size
             ledger.record_signed(size, b"signed %d" % size)
             ledger.mark_acked(random.randint(ledger.head().acked_size, size), b"cosigned")
+        ledger.checkpoint(after=random.randint(2, 9))
         if random.random() < 0.1:
             ledger.prune(RetentionPolicy(max_snapshots=5))
         if random.random() < 0.05:

@@ -16,7 +16,8 @@ class Limits:
     Below ``free_disk_floor`` of free disk nothing new is accepted (STORAGE_FULL). Objects that no proven key
     vouches for may take ``unproven_bytes``: beyond, a snapshot is taken without them (its list still names
     them), and loose ones are refused (QUOTA). ``texts_per_nonce`` likewise for one (sender, nonce).
-    ``lookup_tail`` objects, about 350 bytes of memory each, are found in memory before they are indexed.
+    ``lookup_tail`` objects, about 350 bytes of memory each, are found in memory before they are indexed; half
+    as many more, at most, while they are.
     """
 
     free_disk_floor: int = 200 * MIB

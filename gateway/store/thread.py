@@ -133,7 +133,7 @@ class StoreThread:
         self._to_loop(_resolve, opened, None)
         stopping = False
         while not stopping:
-            self._rejudge_while_idle()
+            self._tidy_while_idle()
             stopping = self._take(self._jobs.get())
             while self._group:
                 stopping = self._gather() or stopping
@@ -153,14 +153,20 @@ class StoreThread:
             # Whatever was promised is committed; only marks that WELCOME tells again can be missing.
             log.exception("the store failed while closing")
 
-    def _rejudge_while_idle(self) -> None:
+    def _tidy_while_idle(self) -> None:
         try:
-            while self._broken is None and self._jobs.empty() and self._ledger.rejudge():
+            while self._is_idle and self._ledger.rejudge():
                 pass
+            if self._is_idle:
+                self._ledger.checkpoint()
         except Exception as error:  # a bug too: it would end this thread, and every call would wait for ever
             log.exception("the store failed while nobody was asking")
             self._broken = error if isinstance(error, FatalError) else _fatal(error)
             self._to_loop(self._tell_broken, self._broken)
+
+    @property
+    def _is_idle(self) -> bool:
+        return self._broken is None and self._jobs.empty()
 
     def _gather(self) -> bool:
         """Wait for the company of who waits; calls that come between run at once, before the commit.

@@ -107,6 +107,31 @@ def test_a_disk_that_filled_up_meanwhile_opens_refuses_and_goes_on_when_there_is
     ledger.close()
 
 
+@pytest.mark.parametrize("code", [apsw.SQLITE_FULL, apsw.SQLITE_IOERR], ids=["ENOSPC", "EIO"])
+def test_a_wal_that_the_disk_will_not_copy_loses_nothing_and_is_copied_later(code: int) -> None:
+    for at in range(1, 12):
+        disk = Disk()
+        run, ledger, _ = new_store(disk)
+        commit(run, ledger, messages()[0])
+        before, disk.fault = len(disk.events), Fault(code, at, at)
+        ledger.checkpoint(after=1)
+        disk.fault = lambda kind: None
+        assert (
+            check(
+                after_cut(disk.events, len(disk.events), MODES[at % len(MODES)], Random(at)), run.acknowledged
+            )
+            is None
+        )
+        if not ledger.figures().write_failures_since_opening:
+            break  # a copy takes no more than this
+        commit(run, ledger, messages()[1])
+        ledger.checkpoint(after=1)
+        assert ("sync", "log.db") in [(event.kind, event.file) for event in disk.events[before:]]
+        ledger.close()
+        assert check(disk.synced(), run.acknowledged) is None
+    assert at > 3
+
+
 def test_a_halt_holds_although_the_disk_is_full_and_is_written_when_there_is_room() -> None:
     disk = Disk()
     run, ledger, _ = new_store(disk)

@@ -13,9 +13,13 @@ from gateway.core.refusal import Refused
 from gateway.core.submission import Appended, Facts, Question
 from gateway.store import Limits, Store, StoreSettings
 from gateway.store.connection import connect_sqlite, insert_rows
+from gateway.store.figures import SYNCS_A_CHECKPOINT
+from gateway.store.ledger import CHECKPOINT_COMMITS
 from gateway.store.thread import MAX_GROUP
 
 LONG_S = 3600.0
+AUTOCHECKPOINT_BYTES = 1000 * 4096
+"""From there on SQLite copies a WAL by itself, in a commit."""
 
 
 def settings(path: Path, limits: Limits | None = None) -> StoreSettings:
@@ -86,6 +90,17 @@ async def test_an_identity_asked_for_in_many_questions_at_once_is_found_once_in_
         for n, (question, one) in enumerate(zip(questions, answers, strict=True)):
             assert set(one.known) == set(question.identities)
             assert [held.ordinal for held in one.known[question.identities[0]]] == [n]
+
+
+async def test_an_idle_moment_is_used_to_copy_the_wal_so_that_no_commit_has_to(tmp_path: Path) -> None:
+    async with Store(settings(tmp_path)) as store:
+        figures = await store.figures()
+        while figures.syncs_since_opening == figures.commits_since_opening:
+            await store.append([submission(figures.size)])
+            figures = await store.figures()
+        assert figures.commits_since_opening > CHECKPOINT_COMMITS
+        assert figures.syncs_since_opening == figures.commits_since_opening + SYNCS_A_CHECKPOINT
+        assert (tmp_path / "log.db-wal").stat().st_size < AUTOCHECKPOINT_BYTES
 
 
 @pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 130])
