@@ -64,7 +64,7 @@ def _wear(patient: Patient) -> Outcome:
     seconds = max(float(uptime.split()[0]), 1.0)
     a_day = written / seconds * DAY_S
     if seconds > 3600 and a_day > MUCH_A_DAY:
-        fix = "see who writes (sudo iotop -ao); the gateway's own part is gateway_disk_written_bytes_total"
+        fix = "see who writes (sudo iotop -ao); the gateway's own part is gateway_storage_written_bytes_total"
         return warned(f"{a_day / MIB:.0f} MiB a day are written to {device}", fix)
     return passed(f"{written / MIB:.0f} MiB written to {device} since the last boot")
 
