@@ -37,7 +37,7 @@ for room in words boot files software service; do
     # shellcheck source=/dev/null
     . "$here/scripts/lib/install/$room.sh"
 done
-[ "$(id -u)" = 0 ] || die "this needs root" "sudo $0 $*"
+[ "$(id -u)" = 0 ] || [ -n "$ROOT" ] || die "this needs root" "sudo $0 $*"
 [ "$action" != install ] || [ -n "$wheels" ] || [ -d "$here/wheels" ] || [ -f "$here/pyproject.toml" ] \
     || die "neither a checkout nor wheels are here" "run scripts/install.sh of a checkout, or give --wheels DIR"
 [ "$action" = boot ] || [ -z "$ROOT" ] || [ -x "$ROOT/usr/bin/python3" ] || die "$ROOT has no python3" "is it a system's root?"

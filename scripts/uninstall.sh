@@ -16,7 +16,7 @@ for room in words boot files software service; do
     # shellcheck source=/dev/null
     . "$here/scripts/lib/install/$room.sh"
 done
-[ "$(id -u)" = 0 ] || die "this needs root" "sudo $0 $*"
+[ "$(id -u)" = 0 ] || [ -n "$ROOT" ] || die "this needs root" "sudo $0 $*"
 disable_units
 remove_files /etc
 undo_boot
