@@ -33,6 +33,10 @@ HOLDERS = ("bluetoothd", "ModemManager")  # who takes adapters and serial ports 
 USB_PORT = re.compile(r"\d+-\d+(\.\d+)*")  # bus-port.port as in /sys/bus/usb/devices
 BD_ADDR = re.compile(r"([0-9A-F]{2}:){5}[0-9A-F]{2}", re.IGNORECASE)
 HCIGETDEVINFO = 0x800448D3
+FORMS = (
+    "serial:PATH,1000000,rtscts, usb:VENDOR:PRODUCT, usb:PORT, hci-socket:ADDRESS, tcp-client:HOST:PORT "
+    "or unix:PATH"
+)
 MAX_ADAPTERS = 16  # HCI_MAX_DEV of the kernel
 
 
@@ -68,15 +72,26 @@ def check_address(address: str) -> None:
     scheme, _, place = address.partition(":")
     if scheme not in SCHEMES or not place:
         raise DriverConfigError(
-            f"controller {address!r} is not known to Bluetooth",
-            fix="use serial:PATH,1000000,rtscts, usb:VENDOR:PRODUCT, usb:PORT, hci-socket:ADDRESS, "
-            "tcp-client:HOST:PORT or unix:PATH",
+            f"controller {address!r} is not known to Bluetooth", fix=meant(address) or f"use {FORMS}"
         )
     if scheme == "serial" and not place.startswith("/dev/pts/") and "rtscts" not in place.split(","):
         raise DriverConfigError(
             f"controller {address} has no flow control, and HCI over a UART loses bytes without",
             fix=f"wire RTS and CTS and write {address},rtscts",
         )
+
+
+def meant(address: str) -> str:
+    """What is to be written for the ways in which other programs name an adapter, or ""."""
+    if BD_ADDR.fullmatch(address):
+        return f"write hci-socket:{address}"
+    if number := re.fullmatch(r"hci(\d+)", address):
+        return (
+            f"write hci-socket:ADDRESS, or hci-socket:{number[1]} where there is no other adapter"
+        )
+    if address.startswith("/dev/"):
+        return f"write serial:{address},1000000,rtscts"
+    return ""
 
 
 def _resolved(address: str) -> str:
@@ -106,9 +121,14 @@ def choose_adapter(place: str, known: Iterable[Adapter]) -> int:
 
 def adapters(sysfs: Path = Path("/sys/class/bluetooth")) -> list[Adapter]:
     """What the kernel knows. Raises :class:`DriverConfigError` where it has no Bluetooth."""
+    if not hasattr(socket, "AF_BLUETOOTH"):
+        raise DriverConfigError(
+            "this Python was built without Bluetooth sockets",
+            fix="run the gateway with the system's python3, or use a serial: or usb: address",
+        )
     try:
         probe = socket.socket(socket.AF_BLUETOOTH, socket.SOCK_RAW, socket.BTPROTO_HCI)
-    except (AttributeError, OSError) as error:
+    except OSError as error:
         raise DriverConfigError(
             f"this system has no Bluetooth sockets: {error}",
             fix="load the kernel module bluetooth, or use a serial: or usb: address",
@@ -165,7 +185,7 @@ def explain(address: str, error: Exception, holders: Iterable[str], resolved: st
         return DriverConfigError(f"no permission to open {address}", fix=_permission(address))
     if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO) and address.startswith("serial:"):
         # A dongle that is being re-plugged looks the same as one never there: the supervisor comes again.
-        return DriverLost(f"{address} is not there: {error}; see ls /dev/serial/by-id")
+        return DriverLost(f"{address} is not there; plug it in, or see ls /dev/serial/by-id for its name")
     if isinstance(error, ImportError):
         return DriverConfigError(
             f"{address} cannot be opened: {error}", fix="pip install 'offgrid-gateway[ble]'"

@@ -170,6 +170,22 @@ def test_every_form_of_address_is_taken(address: str) -> None:
     check_address(address)
 
 
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("00:1A:7D:DA:71:13", "write hci-socket:00:1A:7D:DA:71:13"),
+        ("hci0", "write hci-socket:ADDRESS, or hci-socket:0"),
+        ("/dev/ttyACM0", "write serial:/dev/ttyACM0,1000000,rtscts"),
+        ("bluetooth", "use serial:PATH"),
+    ],
+)
+def test_an_address_as_other_programs_write_it_is_told_as_it_is_to_be_written(
+    address: str, words: str
+) -> None:
+    with pytest.raises(DriverConfigError, match=words):
+        check_address(address)
+
+
 def test_an_adapter_is_chosen_by_its_address_or_its_usb_port() -> None:
     known = [Adapter(0, "00:1A:7D:DA:71:13", "1-1.2"), Adapter(3, "B8:27:EB:00:00:01", "")]
     assert choose_adapter("b8:27:eb:00:00:01", known) == 3
@@ -228,7 +244,7 @@ async def test_opening_what_is_not_there_is_lost_or_a_persons_work() -> None:
         await open_hci("serial:/dev/no-such-dongle,1000000,rtscts")
     with pytest.raises(DriverLost, match="cannot be opened"):
         await open_hci("tcp-client:127.0.0.1:1")
-    with pytest.raises((DriverConfigError, DriverLost), match=r"no Bluetooth (sockets|adapter)"):
+    with pytest.raises((DriverConfigError, DriverLost), match=r"no Bluetooth adapter|Bluetooth sockets"):
         await open_hci("hci-socket:00:00:00:00:00:99")
 
 
