@@ -18,7 +18,6 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$target" ] || { sed -n '2,5s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 ensure_venv requirements/dev.lock
-"$PYTHON" -m uv --version >/dev/null 2>&1 || "$PYTHON" -m pip install --quiet uv
 mkdir -p "$target"
 target=$(cd "$target" && pwd)
 work=$(mktemp -d)

@@ -1,11 +1,21 @@
 #!/usr/bin/env bash
 # Resolves the lock files anew from pyproject.toml: with hashes, for x86_64 and aarch64, Python 3.11 to 3.13.
 #   ./scripts/lock.sh [--upgrade]
+#   ./scripts/lock.sh --check      does a 64-bit Pi find wheels for all of it, on Debian 12 and on 13?
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib/venv.sh
 ensure_venv requirements/dev.lock
-"$PYTHON" -m pip install --quiet uv
+if [ "${1:-}" = --check ]; then
+    for lock in core pi; do
+        for python in 3.11 3.13; do
+            "$PYTHON" -m uv pip install --quiet --dry-run --target /nowhere --only-binary :all: --require-hashes \
+                --python-platform aarch64-manylinux_2_28 --python-version "$python" -r "requirements/$lock.lock"
+            echo "$lock.lock: aarch64, Python $python: fine"
+        done
+    done
+    exit 0
+fi
 compile() {
     local output=$1; shift
     "$PYTHON" -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
