@@ -86,9 +86,7 @@ def meant(address: str) -> str:
     if BD_ADDR.fullmatch(address):
         return f"write hci-socket:{address}"
     if number := re.fullmatch(r"hci(\d+)", address):
-        return (
-            f"write hci-socket:ADDRESS, or hci-socket:{number[1]} where there is no other adapter"
-        )
+        return f"write hci-socket:ADDRESS, or hci-socket:{number[1]} where there is no other adapter"
     if address.startswith("/dev/"):
         return f"write serial:{address},1000000,rtscts"
     return ""

@@ -64,9 +64,8 @@ async def _answer(radio: Hears, submit: Submit, owing: Owing | None, frame: Fram
     if owing is None or not isinstance(radio, Notifier):
         await sending
         return
-    async with (
-        asyncio.TaskGroup() as both
-    ):  # the answer waits for nobody; notices follow while the peer is there
+    # The answer waits for nobody; notices follow while the peer is there.
+    async with asyncio.TaskGroup() as both:
         both.create_task(sending)
         both.create_task(_notify(radio, owing, frame, correlation_id))
 
