@@ -144,6 +144,14 @@ async def test_without_a_route_nothing_is_sent() -> None:
             assert await refusal(here, TxRequest(payload=b"which?", lora=DOWN)) == "no_route"
 
 
+async def test_before_any_forwarder_has_called_it_says_where_one_would() -> None:
+    async with station() as here:
+        note = here.driver.stats().note
+        assert note.startswith("no packet forwarder has called yet at UDP 127.0.0.1:")
+        async with pulled(here.forwarder(1)):
+            assert here.driver.stats().note == ""
+
+
 async def test_a_forwarder_that_stops_pulling_is_noted_and_gets_no_downlinks() -> None:
     async with station() as here, pulled(here.forwarder(1, keepalive_s=1000)) as one:
         hear(one, b"question")
