@@ -111,7 +111,7 @@ def commit(run: Run, ledger: Ledger, messages: list[bytes]) -> list[Appended | R
 def _judged(ledger: Ledger, message: bytes) -> Judgement:
     prepared = _prepared(message)
     stamp = Stamp(1_790_000_000_000 + ledger.size, TimeQuality.AGREED)
-    judgement = judge(prepared, ledger.facts_for(prepared.question), "lora", stamp)
+    judgement = judge(prepared, ledger.facts_for(prepared.question), "lora", stamp, sha256(message).digest())
     assert isinstance(judgement, Judgement)  # noqa: S101 - whole ledgers, so no base is asked for
     return judgement
 

@@ -87,14 +87,19 @@ def prepare(message: SnapshotUpload | TransactionsUpload) -> Prepared:
     return Prepared(message, identities, receipts, question)
 
 
-def judge(prepared: Prepared, facts: Facts, radio: str, stamp: Stamp) -> Judgement | Resume:
-    """Raises Refused where the upload does not stand. Resume where its base is not held."""
+def judge(
+    prepared: Prepared, facts: Facts, radio: str, stamp: Stamp, fingerprint: bytes | None = None
+) -> Judgement | Resume:
+    """Raises Refused where the upload does not stand. Resume where its base is not held.
+
+    ``fingerprint`` is that of the bytes it came in, where they shall be recognised after a restart.
+    """
     message = prepared.message
     if isinstance(message, TransactionsUpload):
         return _judge_loose(prepared, message, facts, radio, stamp)
     if message.base_count and facts.base is None:
         return Resume(facts.resume)
-    return _judge_snapshot(prepared, message, facts, radio, stamp)
+    return _judge_snapshot(prepared, message, facts, radio, stamp, fingerprint)
 
 
 def encoded(value: WalletObject) -> EncodedObject:
@@ -103,7 +108,12 @@ def encoded(value: WalletObject) -> EncodedObject:
 
 
 def _judge_snapshot(
-    prepared: Prepared, message: SnapshotUpload, facts: Facts, radio: str, stamp: Stamp
+    prepared: Prepared,
+    message: SnapshotUpload,
+    facts: Facts,
+    radio: str,
+    stamp: Stamp,
+    fingerprint: bytes | None,
 ) -> Judgement:
     before = Frontier() if facts.base is None else facts.base.identities
     tree = extend_list(before, prepared.identities)
@@ -147,6 +157,7 @@ def _judge_snapshot(
         items=items,
         snapshot=draft,
         horizon=facts.horizon,
+        fingerprint=None if facts.conflicts else fingerprint,  # who brings that again is told what came since
     )
     return Judgement((header.hash,), _tally(verdict), submission, conflicts=facts.conflicts)
 

@@ -157,6 +157,18 @@ class Submission(NamedTuple):
     """A bare ordinal stands for a transaction that is held as verified, and of which nothing is new."""
     snapshot: SnapshotDraft | None
     horizon: int
+    fingerprint: bytes | None = None
+    """Of the message that a snapshot came in: :attr:`Upload.fingerprint`."""
+
+
+class Brought(NamedTuple):
+    """A snapshot of the log: its message's fingerprint, H, where it stands, how many it lists."""
+
+    fingerprint: bytes
+    content: bytes
+    origin: str
+    place: HeldPlace
+    transactions: int
 
 
 @dataclass(frozen=True, slots=True)

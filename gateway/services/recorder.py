@@ -22,7 +22,7 @@ from gateway.core.message.answer_json import Tally
 from gateway.core.message.downlink import Downlink, Loose, Nack, Promise, PromisedEntry, Resume
 from gateway.core.receipt import promise_leaf, promise_text
 from gateway.core.refusal import Refusal, Refused
-from gateway.core.submission import Appended, Facts, HeldPlace, Upload
+from gateway.core.submission import Appended, Brought, Facts, HeldPlace, Upload
 from gateway.errors import FatalError
 from gateway.model import KnownConflict, Stamp
 from gateway.store import Store
@@ -99,11 +99,14 @@ class Recorder:
         self._remembered: OrderedDict[bytes, Recorded] = OrderedDict()
         self._contents_remembered = 0
         self._evidence_version = 0
+        self._brought: dict[bytes, Brought] = {}  # promised before the start, by fingerprint
         self._resumes: OrderedDict[bytes, list[float]] = OrderedDict()
         self._broken: asyncio.Future[None]
 
     async def __aenter__(self) -> Self:
         self._origin = (await self._store.head()).origin
+        self._evidence_version = self._store.evidence_version
+        self._brought = {item.fingerprint: item for item in await self._store.brought(MAX_REMEMBERED)}
         self._broken = asyncio.get_running_loop().create_future()
         for thread in self._threads:
             thread.start()
@@ -133,10 +136,13 @@ class Recorder:
             self._evidence_version = self._store.evidence_version
             self._remembered.clear()
             self._contents_remembered = 0
+            self._brought.clear()
         recorded = self._remembered.get(fingerprint)
         if recorded is not None:
             self._remembered.move_to_end(fingerprint)
-        return recorded
+            return recorded
+        brought = self._brought.pop(fingerprint, None)
+        return None if brought is None else self._promise_again(brought)
 
     async def record(self, upload: Upload) -> Recorded:
         """Judge and log an upload. After this returned a Promise, a power cut cannot lose what it promises.
@@ -199,7 +205,8 @@ class Recorder:
 
     def _judge(self, flight: _Flight, prepared: Prepared, facts: Facts) -> None:
         try:
-            outcome = judge(prepared, facts, flight.upload.source.radio, flight.stamp)
+            upload = flight.upload
+            outcome = judge(prepared, facts, upload.source.radio, flight.stamp, upload.fingerprint)
         except Exception as error:  # Refused, or a bug on one upload
             self._land(flight, error)
             return
@@ -280,6 +287,18 @@ class Recorder:
         # A HELLO in between may verify what came without a key: it is judged anew when it comes again.
         if key is not None or not judgement.tally.unverified:
             self._remember(flight.upload.fingerprint, recorded)
+        return recorded
+
+    def _promise_again(self, brought: Brought) -> Recorded:
+        """What was promised before the start: the same leaf, hence the same signature."""
+        leaf = promise_leaf(brought.origin, brought.place, brought.content)
+        recorded = Recorded(
+            answer=Promise(brought.origin, self._sign(promise_text([leaf])), _entries((brought.place,))),
+            contents=(brought.content,),
+            tally=Tally(known=brought.transactions),
+            duplicate=True,
+        )
+        self._remember(brought.fingerprint, recorded)
         return recorded
 
     def _remember(self, fingerprint: bytes, recorded: Recorded) -> None:

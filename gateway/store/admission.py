@@ -53,6 +53,7 @@ class _Plan:
     rises: bool = False  # held, and its signature verifies only now
     raised_receipt: HeldObject | None = None  # likewise
     receipt_place: int | None = None  # its ordinal, where it is new
+    lacks_receipt: bool = False  # one came, and there was no room for it
     refusal: Refused | None = None
 
 
@@ -141,7 +142,8 @@ class Admission:
             self._stage_item(group, plan, objects, first)
         if objects:
             kind = EntryKind.TRANSACTIONS if listed is None else EntryKind.SNAPSHOT
-            group.log(kind, submission.radio, submission.stamp, objects)
+            message = submission.fingerprint if listed is not None and _is_whole(plans) else None
+            group.log(kind, submission.radio, submission.stamp, objects, message)
         for plan in plans:
             self._stage_standing(group, plan, leaf)
         if submission.snapshot is not None and listed is not None:
@@ -334,8 +336,16 @@ def _plan_receipt(plan: _Plan, receipt: EncodedObject, fresh: Fresh, bounds: _Bo
     if rows is not None:
         held = _held_object(rows[0])
         plan.raised_receipt = held if verified and held.state is not _VERIFIED else None
-    elif item.receipt_held is None and (verified or bounds.take_unproven_receipt(len(receipt.body))):
-        plan.receipt = receipt
+    elif item.receipt_held is None:
+        if verified or bounds.take_unproven_receipt(len(receipt.body)):
+            plan.receipt = receipt
+        else:
+            plan.lacks_receipt = True
+
+
+def _is_whole(plans: Sequence[_Plan]) -> bool:
+    """Whether all that came is kept: what was left out may find room when the same message comes again."""
+    return not any(plan.refusal or plan.lacks_receipt for plan in plans)
 
 
 def _places(submission: Submission, of_items: Sequence[Place]) -> list[Place]:

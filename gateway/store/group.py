@@ -72,8 +72,15 @@ class Group:
     def is_empty(self) -> bool:
         return not (self.entries or self.changed or self.keys or self.rejudged)
 
-    def log(self, kind: EntryKind, radio: str, stamp: Stamp, objects: Sequence[NewObject]) -> None:
-        """One more entry, covering these objects; their ordinals follow on."""
+    def log(
+        self,
+        kind: EntryKind,
+        radio: str,
+        stamp: Stamp,
+        objects: Sequence[NewObject],
+        message: bytes | None = None,
+    ) -> None:
+        """One more entry, covering these objects; their ordinals follow on. ``message``: what brought it."""
         state, leaf = self.state, self.size
         bodies = [item[1].body for item in objects]
         root = objects_root([item[1].hash for item in objects])
@@ -85,7 +92,7 @@ class Group:
         ]
         self.leaves.append(entry.leaf_hash())
         received = stamp.unix_ms, int(stamp.quality)
-        self.entries.append((leaf, int(kind), root, first, len(objects), *received, radio))
+        self.entries.append((leaf, int(kind), root, first, len(objects), *received, radio, message))
         self.bodies.append((leaf, pack_bodies(bodies)))
         self.objects += rows
         self.lookup.add(rows)
@@ -152,7 +159,7 @@ class Group:
     def write(self, connection: Connection) -> None:
         """Inside a transaction: everything, the row of the log last."""
         many = connection.executemany
-        many("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", self.entries)
+        many("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", self.entries)
         many("INSERT INTO bodies VALUES (?, ?)", self.bodies)
         insert_rows(connection, "objects", self.objects)
         if self.keys:

@@ -13,7 +13,7 @@ from gateway.core import merkle
 from gateway.core.conflict import KnownTexts
 from gateway.core.notice import Notice, NoticeKind, read_decision, read_devices
 from gateway.core.refusal import Refusal, Refused
-from gateway.core.submission import Appended, Facts, Question, Submission
+from gateway.core.submission import Appended, Brought, Facts, Question, Submission
 from gateway.core.sync.messages import MAX_EVIDENCE
 from gateway.core.wallet.objects import Kind
 from gateway.errors import FatalError
@@ -39,6 +39,7 @@ from gateway.store.keybook import KeyBook
 from gateway.store.limits import Limits
 from gateway.store.listbook import ListBook
 from gateway.store.lookup import Lookup
+from gateway.store.messages import read_brought
 from gateway.store.migrations import migrate
 from gateway.store.reading import Reading
 from gateway.store.spends import Spends
@@ -129,6 +130,14 @@ class Ledger:
         with fatal(self._path):
             horizon, books = self._state.next_ordinal, (self._lookup, self._keys, self._lists)
             return gather_facts(questions, horizon, *books, self._evidence)
+
+    def brought(self, entries: int) -> list[Brought]:
+        """Of the newest ``entries`` of this epoch, the snapshots whose messages can be recognised."""
+        state = self._state
+        with fatal(self._path):
+            return read_brought(
+                self._connection, state.origin, state.first_leaf, state.first_leaf + state.size - entries
+            )
 
     def append(self, submissions: Sequence[Submission]) -> list[Appended | Refused]:
         """One transaction for all; each is logged, found to be held, or refused by itself."""

@@ -12,7 +12,7 @@ from typing import Self
 from gateway.core.conflict import KnownTexts
 from gateway.core.notice import Notice
 from gateway.core.refusal import Refused
-from gateway.core.submission import Appended, Facts, Question, Submission
+from gateway.core.submission import Appended, Brought, Facts, Question, Submission
 from gateway.model import Batch, ContentPlace, Figures, Freed, Halt, Head, RetentionPolicy
 from gateway.store.connection import Connect, connect_sqlite
 from gateway.store.ledger import Ledger
@@ -73,6 +73,10 @@ class Store:
     async def facts_for(self, question: Question) -> Facts:
         """What is known already of an upload."""
         return await self._thread.run(lambda ledger: ledger.facts_for(question))
+
+    async def brought(self, entries: int) -> list[Brought]:
+        """Of the newest ``entries``, the snapshots that their messages' bytes alone tell; oldest first."""
+        return await self._thread.run(lambda ledger: ledger.brought(entries))
 
     async def append(self, submissions: Sequence[Submission]) -> list[Appended | Refused]:
         """Log a group in one durable transaction; each stands or is refused by itself.

@@ -15,7 +15,7 @@ import pytest
 from store_rig import NOW, Rig, store_rig
 
 from gateway.core.judgement import Prepared, prepare
-from gateway.core.message.downlink import Nack, Promise
+from gateway.core.message.downlink import Nack, Promise, encode_downlink
 from gateway.core.receipt import promise_leaf
 from gateway.core.refusal import Refusal
 from gateway.core.submission import HeldPlace
@@ -23,7 +23,9 @@ from gateway.core.wallet.upload import SnapshotUpload, TransactionsUpload
 from gateway.errors import FatalError
 from gateway.services import recorder
 from gateway.services.recorder import MANY, MAX_IN_FLIGHT, Recorded
+from gateway.store import Limits
 from gateway.store.connection import connect_sqlite
+from simulators.wallets.receipts import verify_promise
 from simulators.wallets.uploads import snapshot_cbor, transactions_cbor
 from simulators.wallets.wallet import Payment, Wallet
 
@@ -98,6 +100,61 @@ async def test_answers_are_remembered_by_the_number_of_contents_they_promise(
         assert kept(rig) == [False, True, True, True, False]
         await rig.send(messages[4])
         assert kept(rig) == [False, False, True, True, True]
+
+
+async def test_the_same_bytes_after_a_restart_get_the_same_promise_before_they_are_decoded(
+    tmp_path: Path,
+) -> None:
+    wallet = Wallet(b"alice".ljust(32, b"."))
+    wallet.pay("0011223344556677", 1, NOW)
+    over = wallet.hand_over(NOW)
+    async with store_rig(tmp_path / "log.db") as rig:
+        await rig.send(hand_over(1))
+        first = await rig.send(snapshot_cbor(over))
+    async with store_rig(tmp_path / "log.db") as rig:
+        again = rig.recorder.remembered(sha256(snapshot_cbor(over)).digest())
+        assert again is not None and again.duplicate
+        assert (again.answer, again.contents, again.tally.known) == (first.answer, (over.content,), 1)
+        verify_promise(encode_downlink(again.answer), rig.key, [over.content])
+        assert rig.recorder.remembered(sha256(hand_over(2)).digest()) is None
+        assert (await rig.send(snapshot_cbor(over))).answer == first.answer
+        assert (await rig.store.head()).size == 2
+
+
+@pytest.mark.parametrize("has_receipt", [False, True])
+async def test_a_message_of_which_something_found_no_room_is_judged_anew_after_a_restart(
+    tmp_path: Path, has_receipt: bool
+) -> None:
+    alice, bob, stranger = (Wallet(bytes([n]) * 32) for n in (1, 2, 3))
+    if has_receipt:
+        alice.enter(bob.accept(alice.pay(bob.device_id, 5, NOW), NOW))
+    else:
+        alice.enter(Payment(stranger.signed(alice.device_id, 5, 0, NOW, b"t" * 16)))
+    message = snapshot_cbor(alice.hand_over(NOW))
+    async with store_rig(tmp_path / "log.db", limits=Limits(unproven_bytes=0)) as rig:
+        assert isinstance((await rig.send(message)).answer, Promise)
+    async with store_rig(tmp_path / "log.db") as rig:
+        assert rig.recorder.remembered(sha256(message).digest()) is None
+        assert not (await rig.send(message)).duplicate
+        assert (await rig.store.figures()).unproven_bytes > 0
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_who_comes_again_after_a_restart_is_told_of_a_conflict_that_came_since_or_was_known(
+    again: bool, tmp_path: Path
+) -> None:
+    alice = Wallet(b"alice".ljust(32, b"."))
+    one, other = (Payment(alice.signed("0011223344556677", 5, 1, NOW, bytes([n]))) for n in range(2))
+    message = snapshot_cbor(alice.sign_over([one], NOW))
+    async with store_rig(tmp_path / "log.db") as rig:
+        await rig.send(message)
+        await rig.send(snapshot_cbor(alice.sign_over([other], NOW + 1)))
+        if again:
+            message = snapshot_cbor(alice.sign_over([one], NOW + 2))
+            assert len((await rig.send(message)).conflicts) == 1
+    async with store_rig(tmp_path / "log.db") as rig:
+        recorded = await rig.send(message)
+        assert recorded.duplicate and len(recorded.conflicts) == 1
 
 
 async def test_a_ledger_of_many_transactions_is_hashed_beside_the_loop_and_a_small_one_on_it(

@@ -8,11 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.power_cuts import Run, commit
+from benchmarks.recording_disk import Disk
 from gateway.errors import FatalError
 from gateway.store.connection import connect_sqlite
 from gateway.store.ledger import Ledger
 from gateway.store.migrations import migrate, newest
+from simulators.wallets.uploads import snapshot_cbor
+from simulators.wallets.wallet import Wallet
 
+NOW = 1_790_000_000_000
 DUMPS = sorted((Path(__file__).parent / "schemas").glob("*.sql"))
 
 
@@ -43,6 +48,18 @@ def test_a_database_of_an_old_schema_opens_with_every_entry_and_body(dump: Path,
     for item in (item for entry in batch.entries for item in entry.objects):
         assert item.body is not None
         assert sha256(b"\x02" + item.body).digest() == item.hash
+    ledger.close()
+
+
+@pytest.mark.parametrize("dump", DUMPS, ids=lambda dump: dump.stem)
+def test_an_old_database_knows_from_now_on_which_messages_brought_what(dump: Path, tmp_path: Path) -> None:
+    restored(dump, tmp_path / "log.db")
+    ledger = Ledger.open(tmp_path / "log.db", gateway_id="dumped", free_bytes=lambda: 1 << 40)
+    assert ledger.brought(100) == []  # before: not known, or evidence that everybody is to be told came after
+    over = Wallet(b"c" * 32).hand_over(NOW)
+    commit(Run(Disk()), ledger, [snapshot_cbor(over)])
+    (brought,) = ledger.brought(1)
+    assert (brought.fingerprint, brought.content) == (sha256(snapshot_cbor(over)).digest(), over.content)
     ledger.close()
 
 
