@@ -58,6 +58,32 @@ class Halt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """Why a log goes on under the next epoch: ``why`` in a word (at most 32 bytes), ``told`` to an operator.
+
+    ``key`` (32 bytes) is the gateway's. ``seen`` is a checkpoint of its own that the log cannot repeat, where
+    there is one: the next epoch is later than that one's too.
+    """
+
+    key: bytes
+    why: str
+    told: Halt
+    at: Stamp
+    seen: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedEpoch:
+    """An epoch that is over: with how many leaves at the coordinator, when (ms since 1970), and why."""
+
+    number: int
+    size: int
+    ended_at_ms: int
+    told: Halt
+    seen: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
     """How far the log stands, is signed and is acked. Sizes count leaves; notes are C2SP checkpoints."""
 
@@ -131,14 +157,17 @@ class KnownConflict(NamedTuple):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContentPlace:
     """Where a content H stands: its entry, the path from H to the entry's objects root, and what is known of
-    conflicts among its payments."""
+    conflicts among its payments. ``index`` counts in its ``epoch``; a proof is under ``cosigned``, the newest
+    cosigned (size, note) of that."""
 
+    epoch: int
     index: int
     entry: bytes
     received_at_ms: int
     quality: int
     object_index: int
     object_path: tuple[bytes, ...]
+    cosigned: tuple[int, bytes] | None = None
     conflicts: tuple[KnownConflict, ...] = ()
 
 

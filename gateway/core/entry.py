@@ -52,6 +52,12 @@ def extend_list(identities: merkle.Frontier, following: Sequence[bytes]) -> merk
     return identities.extend(merkle.leaf_hashes(following))
 
 
+def epoch_of(origin: str) -> int:
+    """The epoch in a log's name; 0 for a text that is none."""
+    number = origin.rpartition("/")[2]
+    return int(number) if number.isascii() and number.isdecimal() and len(number) < 11 else 0
+
+
 def origin_of(gateway_id: str, epoch: int) -> str:
     """The log's name; ``epoch`` counts from 1."""
     return f"offgrid/{gateway_id}/{epoch}"

@@ -51,11 +51,12 @@ class HeldObject(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class HeldPlace:
-    """When and where a content was logged: all that its promise states."""
+    """When and where a content was logged: all that its promise states. ``index`` counts in its ``epoch``."""
 
     index: int
     received_at_ms: int
     quality: int
+    epoch: int = 1
 
 
 @dataclass(frozen=True, slots=True)

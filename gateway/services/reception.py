@@ -11,6 +11,7 @@ from typing import Protocol
 
 from gateway.core.admission import Admission
 from gateway.core.answer import Answer
+from gateway.core.entry import origin_of
 from gateway.core.labels import Label, labelled
 from gateway.core.last_way import Told
 from gateway.core.message.answer_json import Tally
@@ -173,18 +174,19 @@ class Reception:
     async def receipt(self, content: bytes) -> Answer:
         """Inclusion where the coordinator has cosigned the content's leaf, or was told of it by text message;
         else the promise once more."""
-        head = await self._store.head()
         place = await self._store.content(content)
         if place is None:
             return Answer(Nack(Refusal.NOT_FOUND, detail="this gateway does not hold this content"))
-        if head.cosigned_note is not None and place.index < head.acked_size:
-            inclusion = await self._inclusion(head.origin, head.acked_size, head.cosigned_note, place)
+        origin = origin_of(self._signer.gateway_id, place.epoch)
+        if place.cosigned is not None and place.index < place.cosigned[0]:
+            inclusion = await self._inclusion(origin, *place.cosigned, place)
             return Answer(inclusion, conflicts=place.conflicts)
+        head = await self._store.head()
         told = self._told_home()
-        if told is not None and told.covers(head, place.index):
+        if told is not None and origin == head.origin and told.covers(head, place.index):
             inclusion = await self._inclusion(told.origin, told.size, told.note, place)
             return Answer(replace(inclusion, cosigned=False), conflicts=place.conflicts)
-        promise = self._promise(head.origin, place, content)
+        promise = self._promise(origin, place, content)
         return Answer(promise, (content,), duplicate=True, conflicts=place.conflicts)
 
     async def seen_size(self) -> int:
@@ -248,7 +250,7 @@ class Reception:
                 self._admission.carried(item.transaction.sender)
 
     def _promise(self, origin: str, place: ContentPlace, content: bytes) -> Promise:
-        held = HeldPlace(place.index, place.received_at_ms, place.quality)
+        held = HeldPlace(place.index, place.received_at_ms, place.quality, place.epoch)
         signature = self._signer.sign(promise_text([promise_leaf(origin, held, content)]))
         entry = PromisedEntry(place.index, place.received_at_ms, place.quality)
         return Promise(origin, signature, (entry,))
@@ -260,7 +262,7 @@ class Reception:
             entry=place.entry,
             object_index=place.object_index,
             object_path=place.object_path,
-            leaf_path=await self._store.proof(place.index, size),
+            leaf_path=await self._store.proof(place.index, size, place.epoch),
             checkpoint=note,
         )
 

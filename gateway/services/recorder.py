@@ -94,7 +94,7 @@ class Recorder:
             threading.Thread(target=self._verify, name=f"verify-{number}", daemon=True)
             for number in range(verify_threads)
         ]
-        self._origin = ""
+        self._base = ""
         self._in_flight = 0
         self._remembered: OrderedDict[bytes, Recorded] = OrderedDict()
         self._contents_remembered = 0
@@ -104,7 +104,7 @@ class Recorder:
         self._broken: asyncio.Future[None]
 
     async def __aenter__(self) -> Self:
-        self._origin = (await self._store.head()).origin
+        self._base = (await self._store.head()).origin.rpartition("/")[0]
         self._evidence_version = self._store.evidence_version
         self._brought = {item.fingerprint: item for item in await self._store.brought(MAX_REMEMBERED)}
         self._broken = asyncio.get_running_loop().create_future()
@@ -269,11 +269,17 @@ class Recorder:
     def _promise(self, flight: _Flight, appended: Appended) -> Recorded:
         judgement = flight.judgement
         assert judgement is not None  # noqa: S101 - only a judged upload is appended
+        epochs = {place.epoch for place in appended.contents}
+        if len(epochs) > 1:
+            return Recorded(
+                answer=Nack(Refusal.TOO_LARGE, 0, "some stand in an earlier epoch: send one by one")
+            )
+        origin = f"{self._base}/{epochs.pop()}"
         leaves = [
-            promise_leaf(self._origin, place, content)
+            promise_leaf(origin, place, content)
             for place, content in zip(appended.contents, judgement.contents, strict=True)
         ]
-        answer = Promise(self._origin, self._sign(promise_text(leaves)), _entries(appended.contents))
+        answer = Promise(origin, self._sign(promise_text(leaves)), _entries(appended.contents))
         recorded = Recorded(
             answer=answer,
             contents=judgement.contents,

@@ -122,11 +122,12 @@ class Admission:
     ) -> _Listed:
         """How the list will be kept; ``first`` stands for every ordinal that its new objects will get."""
         places = _places(submission, [first if plan.transaction else plan.place for plan in plans])
+        places = self._lists.own(places)
         raws = sum(isinstance(place, bytes) for place in places)
         row = self._keys.find(submission.key)
         base = self._base(row.id, draft) if row is not None and row.logged else None
         if draft.base is not None and base is not None:
-            raws += base.raws
+            raws += self._lists.raws(base)
         base, ops = self._difference(draft, places, base, first)
         return _Listed(base, ops, raws)
 
@@ -136,7 +137,7 @@ class Admission:
         self, group: Group, submission: Submission, plans: Sequence[_Plan], listed: _Listed | None
     ) -> int | None:
         self._prove(group, submission)
-        first, leaf = group.state.next_ordinal, group.size
+        first, leaf = group.state.next_ordinal, group.next_leaf
         objects = self._head_objects(group, submission, plans, is_snapshot=listed is not None)
         for plan in plans:
             self._stage_item(group, plan, objects, first)
@@ -226,10 +227,11 @@ class Admission:
         listed: _Listed,
     ) -> None:
         assert submission.key is not None  # noqa: S101 - a snapshot has one
-        key_id, leaf, base = self._keys.id_of(submission.key), group.size - 1, listed.base
+        key_id, leaf, base = self._keys.id_of(submission.key), group.next_leaf - 1, listed.base
         held = HeldList(leaf, 1 if base is None else base.depth + 1, listed.raws)
         if draft.base is None:
-            self._lists.stage(key_id, held, _places(submission, [plan.place for plan in plans]))
+            places = _places(submission, [plan.place for plan in plans])
+            self._lists.stage(key_id, held, self._lists.own(places))
         trees = draft.wallet.to_bytes(), draft.identities.to_bytes()
         base_leaf = None if base is None else base.leaf
         size = draft.count, draft.root, draft.timestamp_ms
@@ -238,22 +240,26 @@ class Admission:
     def _difference(
         self, draft: SnapshotDraft, places: list[Place], base: HeldList | None, first: int
     ) -> tuple[HeldList | None, bytes]:
-        """The base that is named, None where the chain would be too long, and the ops."""
+        """The base that is named, and the ops.
+
+        None where the chain would be too long, or the base is of an epoch that is over.
+        """
         if base is None:
             return None, difference(places, (), first)
-        is_longest = base.depth >= MAX_CHAIN
+        is_longest = base.depth >= MAX_CHAIN or not self._lists.is_own(base.leaf)
         if draft.base is None:
             known = () if is_longest else self._lists.expanded(base.leaf)
             return None if is_longest else base, difference(places, known, first)
         if is_longest:
-            return None, difference([*self._lists.expanded(base.leaf), *places], (), first)
+            return None, difference(self._lists.own([*self._lists.expanded(base.leaf), *places]), (), first)
         return base, continuation(draft.base.wallet.count, places, first)
 
     def _contents(
         self, group: Group, submission: Submission, plans: Sequence[_Plan], held: HeldPlace | None
     ) -> tuple[HeldPlace, ...]:
         """Where each content H of the submission stands."""
-        new = HeldPlace(group.size - 1, submission.stamp.unix_ms, submission.stamp.quality)
+        stamp = submission.stamp
+        new = HeldPlace(group.size - 1, stamp.unix_ms, stamp.quality, group.state.epoch)
         if submission.snapshot is not None:
             return (new if held is None else held,)
         return tuple(

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from gateway.core.entry import Entry
-from gateway.core.submission import HeldPlace
 from gateway.model import EntryKind, ListDifference, LoggedEntry, LoggedObject
 from gateway.store.connection import Connection
+from gateway.store.epochs import Epoch
 
 _COLUMNS = "leaf, kind, objects_root, first_ordinal, count, received_at, quality, radio"
 
@@ -27,27 +27,39 @@ def read_entry(connection: Connection, leaf: int) -> tuple[Entry, int] | None:
     return rows[0] if rows else None
 
 
-def read_place(connection: Connection, leaf: int) -> HeldPlace:
-    """When and where; ``leaf`` is in the log."""
-    row = connection.execute("SELECT received_at, quality FROM entries WHERE leaf = ?", (leaf,)).fetchone()
-    return HeldPlace(leaf, row[0], row[1])
+def read_received(connection: Connection, leaf: int) -> tuple[int, int]:
+    """When, and the quality of that time; ``leaf`` is in the log."""
+    row: tuple[int, int] = connection.execute(
+        "SELECT received_at, quality FROM entries WHERE leaf = ?", (leaf,)
+    ).fetchone()
+    return row
 
 
-def leaf_hashes(connection: Connection, begin: int, end: int) -> list[bytes]:
-    """Leaf hashes from ``begin`` to ``end`` (exclusive), computed from the entries."""
-    return [entry.leaf_hash() for entry, _ in _rows(connection, begin, end)]
+def leaf_hashes(connection: Connection, epoch: Epoch, begin: int, end: int) -> list[bytes]:
+    """Hashes of an epoch's leaves from index ``begin`` to ``end`` (exclusive), computed from the entries."""
+    rows = []
+    if begin == 0 < end and epoch.number > 1:
+        rows = _rows(connection, epoch.leaf(0), epoch.leaf(0) + 1)
+        begin = 1
+    rows += _rows(connection, epoch.first_leaf + begin, epoch.first_leaf + end)
+    return [entry.leaf_hash() for entry, _ in rows]
 
 
-def read_logged(connection: Connection, start: int, max_entries: int, max_bytes: int) -> list[LoggedEntry]:
-    """Entries from ``start`` with their objects; at least one, if there is one, else within both bounds.
+def read_logged(
+    connection: Connection, epoch: Epoch, start: int, max_entries: int, max_bytes: int
+) -> list[LoggedEntry]:
+    """Entries of an epoch from index ``start`` with their objects; at least one, if there is one, else within
+    both bounds; that of the epoch's beginning by itself.
 
     ``max_bytes`` is of bodies and list differences together.
     """
+    first_leaf = epoch.leaf(start)
+    max_entries = 1 if first_leaf < 0 else max_entries
     entries: list[LoggedEntry] = []
     objects: Iterator[tuple[bytes, bytes | None]] = iter(())
     size = 0
     for leaf, kind, root, first, count, received_at, quality, radio, pack, base, ops in connection.execute(
-        _LOGGED, (start, start + max_entries)
+        _LOGGED, (first_leaf, first_leaf + max_entries)
     ):
         size += len(pack or b"") + len(ops or b"")
         if not entries:
@@ -57,13 +69,13 @@ def read_logged(connection: Connection, start: int, max_entries: int, max_bytes:
         bodies = [None] * count if pack is None else unpack_bodies(pack, count)
         logged = zip(islice(objects, count), bodies, strict=True)
         entry = LoggedEntry(
-            index=leaf,
+            index=epoch.index(leaf),
             kind=EntryKind(kind),
             objects_root=root,
             received_at_ms=received_at,
             quality=quality,
             radio=radio,
-            list=None if ops is None else ListDifference(base, ops),
+            list=None if ops is None else ListDifference(base if base is None else epoch.index(base), ops),
             objects=tuple([LoggedObject(value, body, identity) for (value, identity), body in logged]),
         )
         entries.append(entry)

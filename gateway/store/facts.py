@@ -11,22 +11,23 @@ from gateway.store.evidence import EvidenceBook
 from gateway.store.keybook import KeyBook
 from gateway.store.listbook import ListBook
 from gateway.store.lookup import Lookup, ObjectRow
+from gateway.store.state import LogState
 
 Found = Mapping[bytes, Sequence[ObjectRow]]
 
 
 def gather_facts(
     questions: Sequence[Question],
-    horizon: int,
+    state: LogState,
     lookup: Lookup,
     keys: KeyBook,
     lists: ListBook,
     evidence: EvidenceBook,
 ) -> list[Facts]:
-    """Complete for every object whose ordinal is below ``horizon``."""
+    """Complete for every object that is logged by now."""
     values = [value for question in questions for value in (*question.identities, *question.receipts)]
     found = lookup.find(values)
-    facts = [_facts(question, horizon, found, keys, lists) for question in questions]
+    facts = [_facts(question, state, found, keys, lists) for question in questions]
     keys.trim()
     return [_with_conflicts(one, question, evidence) for one, question in zip(facts, questions, strict=True)]
 
@@ -36,10 +37,10 @@ def _with_conflicts(facts: Facts, question: Question, evidence: EvidenceBook) ->
     return replace(facts, conflicts=conflicts) if conflicts else facts
 
 
-def _facts(question: Question, horizon: int, found: Found, keys: KeyBook, lists: ListBook) -> Facts:
+def _facts(question: Question, state: LogState, found: Found, keys: KeyBook, lists: ListBook) -> Facts:
     known = {value: tuple(map(_held, found[value])) for value in question.identities if value in found}
     facts = Facts(
-        horizon=horizon,
+        horizon=state.next_ordinal,
         known=known,
         receipts={value: _held(found[value][0]) for value in question.receipts if value in found},
         keys={signer: keys.of_device(signer) for signer in question.signers},
@@ -47,7 +48,7 @@ def _facts(question: Question, horizon: int, found: Found, keys: KeyBook, lists:
     row = keys.find(question.key)
     if row is None or question.snapshot is None:
         return facts
-    snapshots = lists.same_snapshots(row.id, *question.snapshot)
+    snapshots = lists.same_snapshots(row.id, *question.snapshot, state.placed)
     if question.base is None:
         return replace(facts, snapshots=snapshots)
     base = lists.base(row.id, *question.base)

@@ -26,7 +26,7 @@ class Backlog:
     """Verified transactions under no cosigned root, as counted at one moment: what it was counted of, and the
     verified transactions that there were in all."""
 
-    acked_size: int
+    acked_leaf: int
     next_ordinal: int
     verified: int
     unacked: int
@@ -105,18 +105,18 @@ def _conflicts(connection: Connection) -> Mapping[str, Any]:
 def _backlog(connection: Connection, state: LogState, tally: Tally) -> tuple[int, int | None]:
     """Verified transactions under no cosigned root yet, and when the oldest unacked entry was received."""
     row = connection.execute(
-        "SELECT first_ordinal, received_at FROM entries WHERE leaf = ?", (state.acked_size,)
+        "SELECT first_ordinal, received_at FROM entries WHERE leaf = ?", (state.acked_leaf,)
     ).fetchone()
     if row is None:
         return 0, None
     before, unacked = tally.backlog, None
-    if before is not None and before.acked_size == state.acked_size:
+    if before is not None and before.acked_leaf == state.acked_leaf:
         more = _verified_from(connection, before.next_ordinal)
         if before.verified + more == state.verified:  # else older ones have risen, acked or not
             unacked = before.unacked + more
     if unacked is None:
         unacked = _verified_from(connection, row[0])
-    tally.backlog = Backlog(state.acked_size, state.next_ordinal, state.verified, unacked)
+    tally.backlog = Backlog(state.acked_leaf, state.next_ordinal, state.verified, unacked)
     return unacked, row[1]
 
 

@@ -11,7 +11,7 @@ from gateway.core.submission import EncodedObject, HeldPlace, ObjectState
 from gateway.core.wallet.objects import Kind
 from gateway.model import EntryKind, Stamp
 from gateway.store.connection import Connection, Row, insert_rows
-from gateway.store.entries import pack_bodies, read_place, unpack_bodies
+from gateway.store.entries import pack_bodies, read_received, unpack_bodies
 from gateway.store.keybook import ProvenKey
 from gateway.store.lookup import Lookup, ObjectRow
 from gateway.store.spends import SpendKey, Spends
@@ -63,10 +63,10 @@ class Group:
 
     def place(self, connection: Connection, leaf: int) -> HeldPlace:
         """When and where an entry was logged, be it in this group."""
-        if leaf < self.state.size:
-            return read_place(connection, leaf)
-        row = self.entries[leaf - self.state.size]
-        return HeldPlace(leaf, row[5], row[6])
+        if leaf < self.state.next_leaf:
+            return self.state.placed(leaf, *read_received(connection, leaf))
+        row = self.entries[leaf - self.state.next_leaf]
+        return self.state.placed(leaf, row[5], row[6])
 
     @property
     def is_empty(self) -> bool:
@@ -81,7 +81,7 @@ class Group:
         message: bytes | None = None,
     ) -> None:
         """One more entry, covering these objects; their ordinals follow on. ``message``: what brought it."""
-        state, leaf = self.state, self.size
+        state, leaf = self.state, self.next_leaf
         bodies = [item[1].body for item in objects]
         root = objects_root([item[1].hash for item in objects])
         entry = Entry(kind, root, len(objects), stamp.unix_ms, stamp.quality, radio)
@@ -176,7 +176,8 @@ class Group:
         if self.rejudged:
             many("UPDATE keys SET rejudged = ? WHERE id = ?", self.rejudged)
         self.spends.write()
-        self.state.frontier = append_leaves(connection, self.state.frontier, self.leaves)
+        state = self.state
+        state.frontier = append_leaves(connection, state.numbers, state.frontier, self.leaves)
         self.leaves = []
 
     def _write_changes(self, connection: Connection) -> None:

@@ -11,14 +11,28 @@ from typing import Self
 
 from gateway.core import merkle
 from gateway.core.conflict import KnownTexts
+from gateway.core.entry import epoch_of
+from gateway.core.evidence import EpochBegun, Evidence, Forked, opened
 from gateway.core.notice import Notice, NoticeKind, read_decision, read_devices
 from gateway.core.refusal import Refusal, Refused
 from gateway.core.submission import Appended, Brought, Facts, Question, Submission
 from gateway.core.sync.messages import MAX_EVIDENCE
 from gateway.core.wallet.objects import Kind
 from gateway.errors import FatalError
-from gateway.model import Batch, ContentPlace, Figures, Freed, Halt, Head, KnownConflict, RetentionPolicy
-from gateway.store import directory, retention
+from gateway.model import (
+    Batch,
+    Beginning,
+    ContentPlace,
+    EndedEpoch,
+    Figures,
+    Freed,
+    Halt,
+    Head,
+    KnownConflict,
+    LoggedEntry,
+    RetentionPolicy,
+)
+from gateway.store import beginning, directory, retention
 from gateway.store.admission import Admission
 from gateway.store.connection import (
     Connect,
@@ -31,6 +45,7 @@ from gateway.store.connection import (
     transaction,
 )
 from gateway.store.entries import read_logged
+from gateway.store.epochs import MAX_EPOCH
 from gateway.store.evidence import EvidenceBook
 from gateway.store.facts import gather_facts
 from gateway.store.figures import Tally, checkpoints, read_figures
@@ -128,8 +143,8 @@ class Ledger:
     def facts_for_all(self, questions: Sequence[Question]) -> list[Facts]:
         """To each question what is known, as of the same moment."""
         with fatal(self._path):
-            horizon, books = self._state.next_ordinal, (self._lookup, self._keys, self._lists)
-            return gather_facts(questions, horizon, *books, self._evidence)
+            books = self._lookup, self._keys, self._lists, self._evidence
+            return gather_facts(questions, self._state, *books)
 
     def brought(self, entries: int) -> list[Brought]:
         """Of the newest ``entries`` of this epoch, the snapshots whose messages can be recognised."""
@@ -188,7 +203,10 @@ class Ledger:
 
     def read_batch(self, start: int, max_entries: int, max_bytes: int) -> Batch:
         with fatal(self._path):
-            return Batch(start, tuple(read_logged(self._connection, start, max_entries, max_bytes)))
+            return Batch(start, tuple(self._logged(start, max_entries, max_bytes)))
+
+    def _logged(self, start: int, max_entries: int, max_bytes: int) -> list[LoggedEntry]:
+        return read_logged(self._connection, self._state.numbers, start, max_entries, max_bytes)
 
     def record_signed(self, size: int, note: bytes) -> None:
         self._require_within(size)
@@ -211,6 +229,45 @@ class Ledger:
                 self._commit(self._group())
         except DiskRefused:
             return  # kept in memory as a mark: the next commit takes it along, at the latest when closing
+
+    # Epochs.
+
+    def begin_epoch(self, why: Beginning) -> Head:
+        """All at once; the head is the old one where the disk refused."""
+        evidence, number = self._beginning(why)
+        try:
+            with self._undone_on_failure():
+                with self._transaction():
+                    beginning.begin(self._connection, self._state, number, evidence, why)
+                    self._state.write(self._connection)
+                self._load(self._state)
+        except DiskRefused:
+            return self.head()
+        return self.head()
+
+    def _beginning(self, why: Beginning) -> tuple[tuple[Evidence, ...], int]:
+        state, seen = self._state, None if why.seen is None else opened(why.key, why.seen)
+        begun = EpochBegun(why.key, state.signed_note, state.size, state.frontier.root(), why.seen, why.why)
+        later = 0 if seen is None else epoch_of(seen.origin)
+        number = max(state.epoch, later) + 1
+        if number > MAX_EPOCH:
+            raise FatalError(f"epoch {number}: a log that began so often has a fault that no epoch mends")
+        if seen is None or state.signed_note is None or seen.origin != state.origin:
+            return (begun,), number
+        if not 0 < seen.size <= state.signed_size or self.root_at(seen.size) == seen.root:
+            return (begun,), number
+        proof = self.consistency(seen.size, state.signed_size)
+        fork = Forked(why.key, why.seen or b"", state.signed_note, self.root_at(seen.size), proof)
+        return (begun, fork), number
+
+    def ended_epochs(self) -> list[EndedEpoch]:
+        with fatal(self._path):
+            return beginning.ended(self._connection)
+
+    def resume(self) -> None:
+        """A person has looked: no halt any more, and no epoch's end that waits to be noticed."""
+        self._state.halted_what = self._state.halted_fix = None
+        self._noted(lambda: self._connection.execute("UPDATE epochs SET seen = 1"))
 
     # Evidence.
 
@@ -261,7 +318,7 @@ class Ledger:
         except DiskRefused:
             return  # likewise
 
-    def _noted(self, write: Callable[[], None]) -> None:
+    def _noted(self, write: Callable[[], object]) -> None:
         """One commit beside the log; what the disk refuses is told again by the next link."""
         try:
             with self._undone_on_failure(), self._transaction():
@@ -282,20 +339,30 @@ class Ledger:
     def content(self, content: bytes) -> ContentPlace | None:
         with fatal(self._path):
             place = self._reading.content(content)
-            if place is None or not self._evidence.is_any:
+            if place is None:
+                return None
+            place = replace(place, cosigned=self._cosigned(place.epoch))
+            if not self._evidence.is_any:
                 return place
-            return replace(place, conflicts=self._conflicts_in(content, place.index))
+            return replace(place, conflicts=self._conflicts_in(content))
 
-    def _conflicts_in(self, content: bytes, leaf: int) -> tuple[KnownConflict, ...]:
+    def _cosigned(self, epoch: int) -> tuple[int, bytes] | None:
+        state = self._state
+        if epoch == state.epoch:
+            return None if state.cosigned_note is None else (state.acked_size, state.cosigned_note)
+        return beginning.cosigned(self._connection, epoch)
+
+    def _conflicts_in(self, content: bytes) -> tuple[KnownConflict, ...]:
         row = self._lookup.find((content,))[content][-1]
         if row[2] == Kind.SNAPSHOT:
-            return self._evidence.about_places(self._lists.expanded(leaf))
+            return self._evidence.about_places(self._lists.expanded(row[1]))
         return () if row[5] is None else self._evidence.about([row[5]])
 
-    def proof(self, index: int, size: int) -> tuple[bytes, ...]:
-        self._require_within(size)
+    def proof(self, index: int, size: int, epoch: int | None) -> tuple[bytes, ...]:
+        if epoch is None or epoch == self._state.epoch:
+            self._require_within(size)
         with fatal(self._path):
-            return self._reading.proof(index, size)
+            return self._reading.proof(index, size, epoch)
 
     def consistency(self, old_size: int, new_size: int) -> tuple[bytes, ...]:
         self._require_within(new_size)
@@ -306,6 +373,11 @@ class Ledger:
         self._require_within(size)
         with fatal(self._path):
             return self._reading.root_at(size)
+
+    def leaves(self, start: int, most: int) -> bytes:
+        end = min(start + most, self._state.size)
+        with fatal(self._path):
+            return self._reading.leaves(start, end) if start < end else b""
 
     # Housekeeping.
 
@@ -426,12 +498,12 @@ class Ledger:
         self._loads += 1 << 32  # beyond whatever the version of the book before was
         self._state = state
         self._keys = KeyBook(self._connection, self._keys.candidates)
-        self._lists = ListBook(self._connection)
+        self._lists = ListBook(self._connection, state.numbers)
         self._lookup = Lookup(self._connection, state.indexed_ordinal, self._limits.lookup_tail)
         self._spends = Spends(self._connection)
         self._evidence = EvidenceBook(self._connection)
         self._rejudge = Rejudge(self._connection, self._keys)
-        self._reading = Reading(self._connection, self._lookup)
+        self._reading = Reading(self._connection, self._lookup, state)
         self._admission = Admission(self._connection, self._keys, self._lists, self._limits)
 
     # Refusals.
@@ -470,9 +542,10 @@ def _read_or_create(connection: Connection, gateway_id: str) -> LogState:
 
 def _check_tree(state: LogState, connection: Connection) -> None:
     """That entries, tiles and frontier are of one tree, and that it is not shorter than what was signed."""
-    leaves: int = connection.execute("SELECT COALESCE(MAX(leaf) + 1, 0) FROM entries").fetchone()[0]
+    highest: int = connection.execute("SELECT MAX(COALESCE(MAX(leaf), -1), -1) FROM entries").fetchone()[0]
+    leaves = highest + 1 - state.first_leaf
     try:
-        root = merkle.root_at(state.size, StoredTiles(connection))
+        root = merkle.root_at(state.size, StoredTiles(connection, state.numbers))
     except LookupError as error:
         raise FatalError(f"the log has lost hashes: {error}") from error
     if root != state.frontier.root() or leaves != state.size:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.core.lists import Place, expand
@@ -12,6 +12,7 @@ from gateway.core.submission import HeldBase, HeldPlace
 from gateway.core.wallet.objects import Kind
 from gateway.core.wallet.tree import WalletFrontier
 from gateway.store.connection import Connection, Row
+from gateway.store.epochs import Epoch
 
 MAX_PLACES = 100_000
 """Places of expanded lists kept in memory, about 4 MB; the list longest not asked for makes room."""
@@ -35,8 +36,9 @@ class HeldList:
 class ListBook:
     """Lists by key; owned by the store's thread."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, numbers: Epoch) -> None:
         self._connection = connection
+        self._numbers = numbers
         self._expanded: OrderedDict[int, list[Place]] = OrderedDict()
         self._places = 0
         self._staged: dict[int, HeldList] = {}
@@ -63,7 +65,35 @@ class ListBook:
                 found.append(last)
         return tuple(found)
 
-    def same_snapshots(self, key: int, count: int, root: bytes, timestamp: int) -> dict[bytes, HeldPlace]:
+    def is_own(self, leaf: int) -> bool:
+        """Whether it is of the present epoch, whose lists alone can be named as a base."""
+        return leaf >= self._numbers.lowest
+
+    def own(self, places: list[Place]) -> list[Place]:
+        """The places as this epoch can name them: what an earlier one logged goes by its identity."""
+        first = self._numbers.first_ordinal
+        if not first or all(isinstance(place, bytes) or place >= first for place in places):
+            return places
+        older = [place for place in places if isinstance(place, int) and place < first]
+        known = {ordinal: self._identity(ordinal) for ordinal in dict.fromkeys(older)}
+        return [place if isinstance(place, bytes) else known.get(place, place) for place in places]
+
+    def raws(self, held: HeldList) -> int:
+        """Places of a held list that are bare identities in this epoch."""
+        if self.is_own(held.leaf):
+            return held.raws
+        return sum(isinstance(place, bytes) for place in self.own([*self.expanded(held.leaf)]))
+
+    def _identity(self, ordinal: int) -> bytes:
+        row = self._connection.execute(
+            "SELECT identity FROM objects WHERE ordinal = ?", (ordinal,)
+        ).fetchone()
+        identity: bytes = row[0]
+        return identity
+
+    def same_snapshots(
+        self, key: int, count: int, root: bytes, timestamp: int, placed: Callable[[int, int, int], HeldPlace]
+    ) -> dict[bytes, HeldPlace]:
         """Held snapshots with the same signed text, by header hash: of a hostile device perhaps several."""
         rows = self._connection.execute(
             "SELECT o.hash, l.leaf, received_at, quality FROM lists l JOIN entries USING (leaf) "
@@ -71,7 +101,7 @@ class ListBook:
             "WHERE key = ? AND l.count = ? AND root = ? AND timestamp = ? LIMIT 64",
             (key, count, root, timestamp),
         )
-        return {row[0]: HeldPlace(*row[1:]) for row in rows}
+        return {row[0]: placed(*row[1:]) for row in rows}
 
     def newest(self, key: int) -> HeldList | None:
         """The longest list of a device: what the next whole list is a difference to."""

@@ -48,6 +48,10 @@ class Lookup:
         self._moving: _Tail = {}
         self._parts: list[list[bytes]] = []  # what of it the B-tree lacks, by the values' first bits
         self._moving_below = indexed
+        # What begins an epoch has negative ordinals, and is never in the tail.
+        self._has_beginnings = (
+            connection.execute("SELECT 1 FROM objects WHERE ordinal < 0 LIMIT 1").fetchone() is not None
+        )
         self.add(
             connection.execute(
                 f"SELECT {_COLUMNS} FROM objects WHERE ordinal >= ? ORDER BY ordinal",  # noqa: S608 - our own names
@@ -71,7 +75,7 @@ class Lookup:
     def find(self, values: Sequence[bytes]) -> dict[bytes, list[ObjectRow]]:
         """Objects that have one of these as their hash or identity, by that value, oldest first."""
         found: dict[bytes, list[ObjectRow]] = {}
-        if self.indexed:
+        if self.indexed or self._has_beginnings:
             wanted = set(values)  # of one upload's values some may stand in another's beside it
             for row in self._stored([*wanted]):
                 for value in (row[4], row[5]):
@@ -138,6 +142,11 @@ class Lookup:
             size = _SMALL_LOT if len(lot) <= _SMALL_LOT else _LOT
             rows = self._connection.execute(_FIND[size], (*lot, *lot[-1:] * (size - len(lot))))
             yield from [row for row in rows if row[0] < indexed]
+
+
+def lookup_row(value: bytes, ordinal: int) -> tuple[int, int]:
+    """A row of the B-tree, for an object that goes there without having been in the tail."""
+    return _prefixes((value,))[0], ordinal
 
 
 def _prefixes(values: Sequence[bytes]) -> tuple[int, ...]:

@@ -23,9 +23,9 @@ LARGEST_SHRINK = VACUUM_PAGES * 4096
 
 def prunable(connection: Connection, state: LogState, policy: RetentionPolicy) -> int:
     """Entries below this leaf may lose their bodies; never more than a round beyond what is pruned."""
-    by_number = state.size - policy.max_snapshots
+    by_number = state.next_leaf - policy.max_snapshots
     by_age = _older_than(connection, state, policy.received_before_ms)
-    end = min(max(by_number, by_age), state.acked_size, state.pruned_size + ROUND)
+    end = min(max(by_number, by_age), state.acked_leaf, state.pruned_size + ROUND)
     return max(end, state.pruned_size)
 
 
@@ -63,7 +63,7 @@ def _older_than(connection: Connection, state: LogState, received_before_ms: int
     row = connection.execute(
         "SELECT leaf FROM entries WHERE leaf >= ? AND leaf < ? AND quality >= ? AND received_at < ? "
         "ORDER BY leaf DESC LIMIT 1",
-        (state.pruned_size, state.acked_size, int(TimeQuality.AGREED), received_before_ms),
+        (state.pruned_size, state.acked_leaf, int(TimeQuality.AGREED), received_before_ms),
     ).fetchone()
     return 0 if row is None else row[0] + 1
 

@@ -7,9 +7,11 @@ from typing import Self
 
 from gateway.core.entry import origin_of
 from gateway.core.merkle import Frontier
+from gateway.core.submission import HeldPlace
 from gateway.errors import FatalError
 from gateway.model import Halt, Head
 from gateway.store.connection import Connection
+from gateway.store.epochs import Epoch, of_leaf, read_past
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,10 +41,33 @@ class LogState:
     notices: int = 0
     resolved: int = 0
     lost: int = 0
+    past: tuple[Epoch, ...] = field(default=(), metadata={"is_column": False})
 
     @property
     def size(self) -> int:
         return self.frontier.size
+
+    @property
+    def numbers(self) -> Epoch:
+        """Of the present epoch."""
+        return Epoch(self.epoch, self.first_leaf, self.first_ordinal)
+
+    @property
+    def next_leaf(self) -> int:
+        return self.first_leaf + self.size
+
+    @property
+    def acked_leaf(self) -> int:
+        """Leaves below it are acked; the coordinator has those of earlier epochs."""
+        return max(self.numbers.lowest, self.first_leaf + self.acked_size)
+
+    def epoch_of(self, leaf: int) -> Epoch:
+        return of_leaf((*self.past, self.numbers), leaf)
+
+    def placed(self, leaf: int, received_at_ms: int, quality: int) -> HeldPlace:
+        """What a promise states of an entry."""
+        epoch = self.epoch_of(leaf)
+        return HeldPlace(epoch.index(leaf), received_at_ms, quality, epoch.number)
 
     @property
     def origin(self) -> str:
@@ -99,10 +124,10 @@ class LogState:
             values["frontier"] = Frontier.from_bytes(values["frontier"])
         except ValueError as error:
             raise FatalError(f"the log's frontier is damaged: {error}") from error
-        return cls(**values)
+        return cls(**values, past=read_past(connection))
 
 
-_COLUMNS = tuple(column.name for column in fields(LogState))
+_COLUMNS = tuple(column.name for column in fields(LogState) if column.metadata.get("is_column", True))
 _FRONTIER = _COLUMNS.index("frontier")
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM log"  # noqa: S608 - our own column names
 _INSERT = f"INSERT INTO log (id, {', '.join(_COLUMNS)}) VALUES (1{', ?' * len(_COLUMNS)})"  # noqa: S608 - our own

@@ -13,7 +13,17 @@ from gateway.core.conflict import KnownTexts
 from gateway.core.notice import Notice
 from gateway.core.refusal import Refused
 from gateway.core.submission import Appended, Brought, Facts, Question, Submission
-from gateway.model import Batch, ContentPlace, Figures, Freed, Halt, Head, RetentionPolicy
+from gateway.model import (
+    Batch,
+    Beginning,
+    ContentPlace,
+    EndedEpoch,
+    Figures,
+    Freed,
+    Halt,
+    Head,
+    RetentionPolicy,
+)
 from gateway.store.connection import Connect, connect_sqlite
 from gateway.store.ledger import Ledger
 from gateway.store.limits import Limits
@@ -86,7 +96,7 @@ class Store:
         return await self._thread.run(lambda ledger: ledger.append(submissions))
 
     async def add_candidate(self, key: bytes) -> None:
-        """A device said its key (32 bytes): try it on what its id signed and signs. In memory, at most 1024."""
+        """A device said its key (32 bytes): it is tried on what its id signed. In memory, at most 1024."""
         await self._thread.run(lambda ledger: ledger.add_candidate(key))
 
     # What the sync session uses.
@@ -122,6 +132,26 @@ class Store:
         """An object's bytes; None when it is not held, or pruned."""
         return await self._thread.run(lambda ledger: ledger.body(object_hash))
 
+    # Epochs.
+
+    async def begin_epoch(self, why: Beginning) -> Head:
+        """End this epoch and go on under the next, in one durable transaction; the new head.
+
+        What the coordinator has cosigned stays in the old one and stays provable; all else is the new one's,
+        behind a first leaf that commits to both heads. A halt is lifted. On a full disk nothing changes, and
+        the head says so. Whoever signs or offers must begin anew: sizes and the origin are others. Raises
+        :class:`gateway.core.evidence.EvidenceInvalid` for a ``seen`` that ``key`` has not signed.
+        """
+        return await self._thread.run(lambda ledger: ledger.begin_epoch(why))
+
+    async def ended_epochs(self) -> list[EndedEpoch]:
+        """Epochs that are over, the oldest first, each with what was told of its end."""
+        return await self._thread.run(lambda ledger: ledger.ended_epochs())
+
+    async def resume(self) -> None:
+        """A person has looked: lift a halt, and take ended epochs as noticed."""
+        await self._thread.run(lambda ledger: ledger.resume())
+
     # Evidence.
 
     async def evidence_to_tell(self) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
@@ -156,9 +186,12 @@ class Store:
         """Where the content H (32 bytes) stands; None when this log does not cover it."""
         return await self._thread.run(lambda ledger: ledger.content(content))
 
-    async def proof(self, index: int, size: int) -> tuple[bytes, ...]:
-        """RFC 9162 inclusion proof of leaf ``index`` in the tree of ``size``; ValueError out of range."""
-        return await self._thread.run(lambda ledger: ledger.proof(index, size))
+    async def proof(self, index: int, size: int, epoch: int | None = None) -> tuple[bytes, ...]:
+        """RFC 9162 inclusion proof of leaf ``index`` in the tree of ``size``; ValueError out of range.
+
+        Of an earlier epoch where one is named, at its newest cosigned size or below.
+        """
+        return await self._thread.run(lambda ledger: ledger.proof(index, size, epoch))
 
     async def consistency(self, old_size: int, new_size: int) -> tuple[bytes, ...]:
         """RFC 9162 consistency proof; ValueError unless 0 < ``old_size`` ≤ ``new_size`` ≤ the log's size."""
@@ -167,6 +200,10 @@ class Store:
     async def root_at(self, size: int) -> bytes:
         """The root when the log had ``size`` leaves; ValueError above its size."""
         return await self._thread.run(lambda ledger: ledger.root_at(size))
+
+    async def leaves(self, start: int, most: int) -> bytes:
+        """Leaf hashes from leaf ``start``, 32 bytes each, at most so many; empty where the log ends."""
+        return await self._thread.run(lambda ledger: ledger.leaves(start, most))
 
     # Housekeeping.
 

@@ -8,18 +8,21 @@ from pathlib import Path
 
 from store_rig import NOW, store_rig
 
+from gateway.core.submission import HeldPlace
 from gateway.model import RetentionPolicy
 from gateway.store.connection import Connection, connect_sqlite
+from gateway.store.epochs import FIRST
 from gateway.store.listbook import ListBook
 from simulators.wallets.season import Season
 from simulators.wallets.uploads import snapshot_cbor
 from simulators.wallets.wallet import Wallet
 
 SMALL = re.compile(
-    r"SCAN (log|asked|sqlite_master|conflicts|evidence|awaiting|\d+ CONSTANT ROWS?|keys USING INDEX keys_to_rejudge)$"
+    r"SCAN (log|asked|sqlite_master|conflicts|evidence|awaiting|epochs|\d+ CONSTANT ROWS?"
+    r"|keys USING INDEX keys_to_rejudge)$"
 )
 """One row; what was asked; the schema; conflicts and their evidence, which are counted;
-the newest evidence when opening; the keys that are due."""
+the newest evidence when opening; epochs; the keys that are due."""
 
 FIRST_ROWS = {"SELECT 1 FROM waiting LIMIT 1", "SELECT 1 FROM directory LIMIT 1"}
 """Each reads one row of the table, whatever its plan says."""
@@ -89,9 +92,9 @@ async def test_a_ledger_handed_over_again_and_again_makes_no_look_into_the_lists
     connection = sqlite3.connect(path)
     root = wallet.hand_over(NOW).header.root
     (key,) = connection.execute("SELECT key FROM lists WHERE root = ? LIMIT 1", (root,)).fetchone()
-    lists = ListBook(connection)
+    lists = ListBook(connection, FIRST)
     connection.set_progress_handler(lambda: 1, STEPS)  # interrupts whatever takes more
-    assert len(lists.same_snapshots(key, 2, root, NOW + 7)) == 1
+    assert len(lists.same_snapshots(key, 2, root, NOW + 7, HeldPlace)) == 1
     assert lists.base(key, 2, short.root) is None
     held = lists.base(key, 2, root)
     newest = lists.newest(key)
