@@ -21,7 +21,7 @@ async def test_of_twenty_phones_cut_three_times_each_all_are_accepted_once_and_l
 
 
 async def test_each_misdeed_is_counted_and_named_and_the_others_are_served_beside_it(tmp_path: Path) -> None:
-    seen, _ = await play(tmp_path, Pace(phones=2, before=0, meanwhile=2), hang=False)
+    seen = await play(tmp_path, Pace(phones=2, before=0, meanwhile=2), hang=False)
     assert len(seen) == len(DEEDS) + 2
     for one in seen:
         assert one.times >= 1, one.name
