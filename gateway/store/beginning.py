@@ -107,7 +107,8 @@ def _log_beginning(
     hashes, at, leaf, first = [o.hash for _, o in objects], beginning.at, new.leaf(0), -2 * new.number
     entry = Entry(EntryKind.EPOCH, objects_root(hashes), len(objects), at.unix_ms, at.quality, "epoch")
     connection.execute(
-        "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO entries (leaf, kind, objects_root, first_ordinal, count, received_at, quality, radio) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *(leaf, int(entry.kind), entry.objects_root, first, len(objects)),
             *(at.unix_ms, int(at.quality), entry.radio),
