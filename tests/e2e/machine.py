@@ -177,12 +177,11 @@ POST = (
 )
 OLD, NEW = "0.0.9", "0.1.0"
 GATEWAY = "/usr/bin/offgrid-gateway"
-CONFIG = """\
-gateway: {id: gw_debian, location: {lat: 1.0, lon: 2.0, name: "A clean root"}, type: lora}
-network: {api_url: "http://127.0.0.1:18080", ws_url: "ws://127.0.0.1:18081", reconnect_interval: 100}
-lora: {frequency: 868, region: EU868}
-gps: {address: /dev/ttyUSB0}
-"""
+INIT = (
+    f"{GATEWAY} init --id gw_debian --region EU868 --place '1.0,2.0,A clean root' --radios lora"
+    " --coordinator 'http://127.0.0.1:18080 ws://127.0.0.1:18081'"
+)
+MORE = b"gps: {address: /dev/ttyUSB0}\n"  # nothing is plugged in there yet
 COORDINATOR = (
     "umask 077; echo secret >/root/token; "
     "systemd-run --quiet --unit=coordinator /opt/offgrid-gateway/current/bin/python -m simulators coordinator"
@@ -220,9 +219,9 @@ def install(packages: Path, folder: Path) -> Installed:
     try:
         said = machine.run(f"dpkg --install /media/offgrid-gateway_{OLD}_*.deb")
         state = machine.show("offgrid-gateway", "ActiveState")["ActiveState"]
-        machine.write("/etc/offgrid/config.yml", CONFIG, "640")
-        machine.run("chgrp offgrid /etc/offgrid/config.yml")
-        machine.run(f"{GATEWAY} check-config && {GATEWAY} keygen")
+        said += machine.run(INIT)
+        machine.run("cat >>/etc/offgrid/config.yml", input=MORE)
+        machine.run(f"{GATEWAY} check-config")
         machine.run("sync")
     finally:
         machine.cut_the_power()
@@ -230,8 +229,15 @@ def install(packages: Path, folder: Path) -> Installed:
 
 
 def build_packages(folder: Path) -> Path:
-    """Two packages of the same sources, ``OLD`` and ``NEW``."""
+    """Two packages: ``NEW``, and ``OLD`` of the same sources, or of those of $OFFGRID_PREVIOUS."""
     _built(REPOSITORY / "scripts/build-deb.sh", "--version", NEW, folder)
+    if previous := os.environ.get("OFFGRID_PREVIOUS"):
+        sources = folder / "sources"
+        sources.mkdir()
+        _built("git", "-C", REPOSITORY, "archive", "--output", folder / "sources.tar", previous)
+        _built("tar", "-xf", folder / "sources.tar", "-C", sources)
+        _built(sources / "scripts/build-deb.sh", "--version", OLD, folder)
+        return folder
     (package,) = folder.glob("*.deb")
     tree = folder / "tree"
     _built("dpkg-deb", "--raw-extract", package, tree)

@@ -10,6 +10,7 @@ pytestmark = [pytest.mark.xdist_group("debian"), pytest.mark.timeout(400)]
 
 def test_what_is_installed_says_what_comes_next_and_starts_nothing(installed: Installed) -> None:
     assert "next: sudo offgrid-gateway init" in installed.said
+    assert "/etc/offgrid/config.yml: written" in installed.said
     assert installed.state == "inactive"
 
 
@@ -22,6 +23,9 @@ def test_the_package_serves_from_the_first_snapshot_to_the_purge(machine: Machin
     first, second, *_ = snapshots()
     machine.post(first)
     everything_acked(machine, 1)
+    found = {check["name"]: check for check in machine.json(f"{GATEWAY} doctor --json || true")["checks"]}
+    for name in ("configuration", "service", "folders", "database", "keys", "coordinator-key", "sync"):
+        assert found[name]["verdict"] == "pass", found[name]
 
     # a new release, with data; what the site changed below /etc stays
     machine.run("sed -i 's/SystemMaxUse=64M/SystemMaxUse=32M/' /etc/systemd/journald.conf.d/offgrid.conf")
