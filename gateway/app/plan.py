@@ -79,7 +79,7 @@ async def run(path: Path, config: Config) -> None:
         link.told_by(monitor)
         commands = {**daemon_commands(monitor), **log_commands(config, ground.identity, store)}
         acts = ground.acts(supervisor)
-        site = partial(ground.site, panel, acts)
+        site = partial(ground.site, panel, acts, store)
         pages = Pages(config, monitor, ground.metrics, reception, site)
         services: Mapping[str, Service] = {
             **radios.services(),
@@ -199,13 +199,16 @@ class Ground:
     def panel(self, vitals: Callable[[], Awaitable[Vitals]]) -> Panel:
         return Panel(self.config.storage.day_path, vitals, self.timekeeper.now, self.clock)
 
-    def site(self, panel: Panel, acts: Acts) -> Routes:
+    def site(self, panel: Panel, acts: Acts, store: Store) -> Routes:
         """The page's routes; imported when HTTP is first served."""
+        from gateway.services.http.publication import publication
         from gateway.services.http.site import site
 
+        published = publication(store, self.identity.public_key)
         tokens = TokenFile(self.config.storage.tokens_path)
         now = self.timekeeper.now
-        return site(panel.document, acts, tokens.tokens, lambda: now().unix_ms, self.clock.monotonic)
+        shown = site(panel.document, acts, tokens.tokens, lambda: now().unix_ms, self.clock.monotonic)
+        return {**published, **shown}
 
     def link_vitals(self, link: Link) -> LinkVitals:
         """With what the coordinator knows by text message alone."""

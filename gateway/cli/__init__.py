@@ -9,6 +9,7 @@ Exit codes: 0 fine, 1 failed, 2 usage or configuration. Expected failures are ra
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from collections.abc import Mapping
 from typing import Any
@@ -22,6 +23,7 @@ from gateway.errors import ConfigError, GatewayError
 # Name → module and the line that --help shows (so that --help imports no command).
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "access-point": ("gateway.cli.access_point", "Open or close a Wi-Fi of the gateway's own."),
+    "audit": ("gateway.cli.audit", "Check a gateway's log, its checkpoints and receipts from the outside."),
     "audit-log": ("gateway.cli.audit_log", "Who did what to this gateway, and whether the record is whole."),
     "check-config": ("gateway.cli.check_config", "Judge a configuration file; name every problem in it."),
     "doctor": ("gateway.cli.doctor", "Examine machine, radios, disk, keys and network; say what mends what."),
@@ -59,6 +61,17 @@ class CommandLine(click.Group):
         module, _, name = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), name or "command")
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            if close:
+                error.message += f" Did you mean {close[0]!r}?"
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
