@@ -13,6 +13,7 @@ from drivers.gsm_at.session import Session
 
 SIM_BUSY = (14, 515)  # CME and CMS: it has just started
 SIM_MISSING = (10, 13, 15, 310, 313)  # no SIM, failure, wrong kind
+SIM_WORDS = {10: "no SIM", 13: "the SIM fails", 14: "the SIM is busy", 15: "a SIM of the wrong kind"}
 NETWORKS = ("+CREG", "+CGREG", "+CEREG")
 
 
@@ -90,14 +91,16 @@ async def unlock(session: Session, pin: str, memory: PinMemory) -> None:
     reply = await session.ask("AT+CPIN?", session.slow_s)
     state = answers.pin_state(reply.lines)
     if not reply.ok or not state:
-        raise SimMissing(f"AT+CPIN? answers {reply.result} {reply.code}")
+        seen = SIM_WORDS.get(reply.code, "the SIM is not ready")
+        raise SimMissing(f"{seen} (AT+CPIN? answers {reply.result} {reply.code})")
     if state == "READY":
         return
     if state != "SIM PIN":
         raise DriverConfigError(f"the SIM asks for {state}", fix="unlock it in a telephone, then try again")
     if not pin:
         raise DriverConfigError(
-            "the SIM asks for its PIN", fix="set pin, or switch the PIN off in a telephone"
+            "the SIM asks for its PIN",
+            fix="set pin in the modem's section of the configuration, or switch the PIN off in a telephone",
         )
     if await memory.pin_spent():
         raise DriverConfigError(

@@ -13,7 +13,7 @@ from drivers.gsm_at.condition import DENIED, REGISTERED
 from drivers.gsm_at.disk import Disk
 from drivers.gsm_at.rescue import in_order
 from drivers.gsm_at.session import Session, Unanswered
-from drivers.gsm_at.settings import GsmSettings
+from drivers.gsm_at.settings import BY_ID, GsmSettings
 from drivers.transport.holders import holders
 from drivers.transport.serial_port import SIMULATE, matching_ports, open_serial
 
@@ -28,7 +28,9 @@ async def self_test(settings: GsmSettings, disk: Disk) -> AsyncIterator[Check]:
     paths = in_order(matching_ports(settings.port), settings.interface)
     if not paths:
         fix = f"plug the modem in, or correct the port; {SIMULATE}"
-        yield Check("port", "fail", f"nothing matches {settings.port}", fix)
+        there = await asyncio.to_thread(matching_ports, BY_ID)
+        seen = f"; there are: {', '.join(there)}" if there else "; no USB serial port is there at all"
+        yield Check("port", "fail", f"nothing matches {settings.port}{seen}", fix)
         return
     yield Check("port", "pass", ", ".join(paths))
     yield await _holders(paths)
@@ -87,7 +89,7 @@ async def _of_the_modem(session: Session, settings: GsmSettings, disk: Disk) -> 
         )
         return
     except DriverConfigError as wrong:
-        yield Check("SIM", "fail", str(wrong), wrong.fix)
+        yield Check("SIM", "fail", str(wrong).removesuffix(f"; {wrong.fix}"), wrong.fix)
         return
     yield Check("SIM", "pass", f"ready; {abilities.model} {abilities.revision}".rstrip())
     for storage in abilities.storages:

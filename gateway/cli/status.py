@@ -127,7 +127,10 @@ def _link(link: Document) -> str:
     if link["state"] == "connected":
         ago = link["lastAckSecondsAgo"]
         return state if ago is None else f"{state}, last ack {duration(ago)} ago"
-    return f"{state} for {duration(link['downSeconds'])}: {completed(link['reason']) or 'not reached yet'}"
+    told = f"; {link['toldByTextSize']} leaves told by text message" if link["toldByTextSize"] else ""
+    return (
+        f"{state} for {duration(link['downSeconds'])}: {completed(link['reason']) or 'not reached yet'}{told}"
+    )
 
 
 def _radio(radio: Document) -> str:

@@ -16,6 +16,7 @@ import argparse
 import asyncio
 import json
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,8 @@ async def run(options: argparse.Namespace) -> None:
     async with ports, PowerPin(modem, options.directory / "power.sock"):
         server = await asyncio.start_unix_server(Control(ports).serve, socket)
         async with server:
+            sys.stdout.write(f"its AT port is {ports.path}; commands go to {socket}\n")
+            sys.stdout.flush()
             await stopped.wait()
     network.close()
     socket.unlink(missing_ok=True)
