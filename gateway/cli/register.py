@@ -118,7 +118,7 @@ def _printable(text: str) -> str:
 def _sound(text: str) -> str:
     token = text.strip()
     if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise CommandError("no token: expected one line of ASCII text")
+        raise CommandError("no token: one line of ASCII text is expected, typed or by --token-file FILE")
     return token
 
 

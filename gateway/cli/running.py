@@ -39,8 +39,8 @@ def ask(
             answer = _read_all(connection)
     except (FileNotFoundError, ConnectionRefusedError):
         raise NotRunning(
-            f"the gateway does not run (nobody answers at {path}); if it does run, its log says why it could "
-            "not make that socket, or it was started with another configuration"
+            f"the gateway does not run (nobody answers at {path}); start it (sudo systemctl start "
+            "offgrid-gateway) or, if it does run, look in its log for this socket and its configuration"
         ) from None
     except PermissionError:
         raise CommandError(f"{path}: permission denied; become a member of its group, or use sudo") from None

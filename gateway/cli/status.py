@@ -77,7 +77,8 @@ def _lines(path: Path, *, as_json: bool) -> list[str]:
     try:
         status = ask(path, "status")
     except NotRunning as error:
-        return [json.dumps({"error": str(error)}) if as_json else painted(str(error), RED)]
+        short = str(error).partition(";")[0]
+        return [json.dumps({"error": short}) if as_json else painted(short, RED)]
     return [json.dumps(status)] if as_json else list(screen(status))
 
 

@@ -116,6 +116,7 @@ def test_every_command_has_help_of_its_own() -> None:
 
 def test_an_unknown_command_or_option_is_a_usage_error() -> None:
     assert offgrid("frobnicate")[0] == 2
+    assert "No such command 'statsu'. Did you mean 'status'?" in offgrid("statsu")[2]
     assert offgrid("keygen", "--frobnicate")[0] == 2
 
 
@@ -171,10 +172,8 @@ def test_an_absent_configuration_is_named(tmp_path: Path) -> None:
     code, _, err = offgrid("check-config", tmp_path / "absent.yml")
 
     assert code == 2
-    assert (
-        err
-        == f"{tmp_path}/absent.yml: no such file; offgrid-gateway init --config {tmp_path}/absent.yml writes one\n"
-    )
+    absent = f"{tmp_path}/absent.yml"
+    assert err == f"{absent}: no such file; offgrid-gateway init --config {absent} writes one\n"
 
 
 def test_an_installed_third_party_driver_is_found_and_judges_its_own_settings(

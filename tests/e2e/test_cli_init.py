@@ -8,6 +8,7 @@ import pty
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,14 @@ from click.testing import CliRunner
 from daemon_rig import REPOSITORY
 
 from gateway.cli import main
+from gateway.cli.init import READERS
 from gateway.config import load
 from gateway.config.explained import Answers, explained
 from gateway.services.doctor import Account, Host
-from gateway.services.doctor.discovery import look_around
+from gateway.services.doctor.discovery import Found, look_around
 from gateway.systemclock import SystemClock
 from simulators.coordinator import Coordinator
+from simulators.gps.receiver import GpsReceiver
 
 OPTIONS = (
     *("--region", "EU868"),
@@ -169,6 +172,16 @@ def test_radios_are_found_by_names_that_stay(tmp_path: Path) -> None:
     (tmp_path / "dev/offgrid").mkdir()
     (tmp_path / "dev/offgrid/modem").touch()
     assert look_around(host).modem == "/dev/offgrid/modem"
+
+
+def test_the_place_is_the_receivers_own_where_gps_is_answered() -> None:
+    with GpsReceiver(
+        lambda: time.monotonic_ns() // 1000, unix_at_zero_s=1_795_000_000, tick_s=0.02
+    ) as receiver:
+        receiver.sky.latitude_deg, receiver.sky.longitude_deg = 48.20816, 16.37382
+        latitude, longitude, name = READERS["place"]("gps, Market", Found(gps=str(receiver.path)))
+    assert (latitude, longitude) == (pytest.approx(48.20816, abs=1e-4), pytest.approx(16.37382, abs=1e-4))
+    assert name == "Market"
 
 
 @pytest.mark.parametrize("folder", [Path("/etc/offgrid"), Path("/srv/gw")])

@@ -164,7 +164,7 @@ def test_an_absent_token_file_is_named(gateway: Gateway) -> None:
 def test_what_cannot_be_a_token_is_never_sent(gateway: Gateway, token: str) -> None:
     assert gateway.run("register", stdin=token)[::2] == (
         1,
-        "error: no token: expected one line of ASCII text\n",
+        "error: no token: one line of ASCII text is expected, typed or by --token-file FILE\n",
     )
     assert gateway.coordinator.seen == []
 
