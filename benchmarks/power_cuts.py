@@ -25,11 +25,12 @@ from gateway.core.refusal import Refused
 from gateway.core.submission import Appended, HeldPlace
 from gateway.core.wallet.upload import SnapshotUpload, TransactionsUpload
 from gateway.errors import FatalError
-from gateway.model import RetentionPolicy, Stamp, TimeQuality
+from gateway.model import Halt, RetentionPolicy, Stamp, TimeQuality
 from gateway.store.ledger import Ledger
 from gateway.store.limits import Limits
 from simulators.wallets.season import Season
-from simulators.wallets.uploads import snapshot_cbor
+from simulators.wallets.uploads import snapshot_cbor, transactions_cbor
+from simulators.wallets.wallet import Wallet
 
 PATH = Path("log.db")
 GATEWAY = "power-cuts"
@@ -46,6 +47,7 @@ class Acknowledged:
     size: int
     root: bytes
     promised: tuple[tuple[bytes, HeldPlace], ...]
+    halted: bool = False
 
 
 @dataclass
@@ -67,29 +69,59 @@ def open_ledger(disk: Disk, synchronous: str = "FULL") -> Ledger:
 
 
 def record_run(seed: int, payments: int, synchronous: str = "FULL") -> Run:
-    """Wallets hand over, groups are committed, acks come, bodies are pruned, the daemon restarts."""
+    """Wallets hand over, groups are committed, acks come, bodies are pruned, the daemon restarts.
+
+    At last the log is halted, and goes on being acked.
+    """
     random = Random(seed)
     run = Run(Disk())
     ledger = open_ledger(run.disk, synchronous)
     season = Season(6, seed=seed)
     waiting: list[bytes] = []
+    held: dict[str, int] = {}  # payments of each wallet that a committed snapshot lists: a base
+    coming: dict[str, int] = {}
     for wallet in season.play(payments, 4):
-        waiting.append(snapshot_cbor(wallet.hand_over(season.now_ms)))
+        message, listed = _message(wallet, season.now_ms, held.get(wallet.device_id, 0), random)
+        waiting.append(message)
+        coming[wallet.device_id] = listed or coming.get(wallet.device_id, 0)
         if len(waiting) >= random.randint(1, 5):
             commit(run, ledger, waiting)
             waiting.clear()
-        if random.random() < 0.2:
-            size = ledger.size
-            ledger.record_signed(size, b"signed %d" % size)
-            ledger.mark_acked(random.randint(ledger.head().acked_size, size), b"cosigned")
-        ledger.checkpoint(after=random.randint(2, 9))
-        if random.random() < 0.1:
-            ledger.prune(RetentionPolicy(max_snapshots=5))
+            held |= coming
+        _between(ledger, random)
         if random.random() < 0.05:
             ledger.close()
             ledger = open_ledger(run.disk, synchronous)
     commit(run, ledger, waiting)
+    ledger.halt(Halt(what="two heads", fix="ask the operator"))
+    head = ledger.head()
+    run.acknowledged.append(Acknowledged(len(run.disk.events), head.size, head.root, (), halted=True))
+    for _ in range(8):
+        _between(ledger, random)
+    ledger.close()
     return run
+
+
+def _message(wallet: Wallet, now_ms: int, held: int, random: Random) -> tuple[bytes, int]:
+    """The whole ledger, or what came since ``held``, or some payments without one; how many it lists."""
+    kind = random.random()
+    if kind < 0.2:
+        return transactions_cbor(wallet.key, wallet.ledger[-3:]), 0
+    base = held if kind < 0.5 and held < len(wallet.ledger) else 0
+    return snapshot_cbor(wallet.hand_over(now_ms), base), len(wallet.ledger)
+
+
+def _between(ledger: Ledger, random: Random) -> None:
+    """What the daemon does beside uploads."""
+    if random.random() < 0.2:
+        size = ledger.size
+        ledger.record_signed(size, b"signed %d" % size)
+        ledger.mark_acked(random.randint(ledger.head().acked_size, size), b"cosigned")
+    while random.random() < 0.8 and ledger.rejudge():
+        pass
+    ledger.checkpoint(after=random.randint(2, 9))
+    if random.random() < 0.1:
+        ledger.prune(RetentionPolicy(max_snapshots=5))
 
 
 def commit(run: Run, ledger: Ledger, messages: list[bytes]) -> list[Appended | Refused]:
@@ -98,9 +130,10 @@ def commit(run: Run, ledger: Ledger, messages: list[bytes]) -> list[Appended | R
     outcomes = iter(ledger.append([item.submission for item in judged if item.submission is not None]))
     answers = [Appended(item.held, None) if item.submission is None else next(outcomes) for item in judged]
     promised = [
-        (item.contents[0], answer.contents[0])
+        promise
         for item, answer in zip(judged, answers, strict=True)
         if isinstance(answer, Appended)
+        for promise in zip(item.contents, answer.contents, strict=True)
     ]
     head = ledger.head()
     if promised:
@@ -141,6 +174,8 @@ def _missing(ledger: Ledger, acknowledged: list[Acknowledged]) -> str | None:
             return f"lost: {ledger.size} leaves, {moment.size} were acknowledged"
         if ledger.root_at(moment.size) != moment.root:
             return f"rewritten: another root at {moment.size}"
+        if moment.halted and ledger.head().halted is None:
+            return "lost: the halt"
     promised = [item for moment in acknowledged for item in moment.promised]
     for content, place in promised[-24:]:
         found = ledger.content(content)

@@ -29,8 +29,9 @@ EUI = bytes.fromhex("b827ebfffe000001")
 
 @dataclass
 class Forger:
-    """Hears each fragment of the victim's and sends its own in the name of that transfer at once: for the same
-    place, and for another. It is the victim's air as well: a :class:`simulators.lora.device.Medium`.
+    """Hears each fragment of the victim's and sends its own at once: for the same place, and for another.
+
+    It is the victim's air as well: a :class:`simulators.lora.device.Medium`.
     """
 
     ether: Ether
