@@ -65,7 +65,13 @@ class Contacts:
         """What this peer is owed besides the answer to ``message``, in the same form; it counts as told."""
         head = await self._log.head()
         acked_size = head.acked_size if head.cosigned_note is not None else 0
-        return [await self._notice(due, message) for due in self._owed.due((self._radio, peer), acked_size)]
+        owed = self._owed.due((self._radio, peer), acked_size)
+        try:
+            return [await self._notice(due, message) for due in owed]
+        except BaseException:  # the radio is gone, or the store: nobody has been told
+            for due in owed:
+                self._owed.untold(due)
+            raise
 
     def untold(self, notices: Sequence[Notice]) -> None:
         """These could not be sent: they are due again."""
@@ -87,6 +93,4 @@ class Contacts:
 
 def _written(answer: Answer, message: bytes) -> bytes:
     """In the form of the message that it answers."""
-    return (
-        json.dumps(answer.to_json()).encode() if message.startswith(JSON) else encode_downlink(answer.told)
-    )
+    return json.dumps(answer.to_json()).encode() if message.startswith(JSON) else encode_downlink(answer.told)

@@ -80,6 +80,23 @@ class Noticeboard(EarAndMouth):
         return TxReceipt()
 
 
+async def test_notices_that_a_lost_radio_cuts_short_at_any_moment_stay_due(tmp_path: Path) -> None:
+    async with store_rig(tmp_path / "db") as behind:
+        desk, alice = contacts(behind), ledger("alice")
+        await desk.submit(snapshot_cbor(alice), "carrier", "c")
+        come = hello(alice.header.key)
+        await desk.submit(come, "alice-1", "c")
+        for turns in range(60):
+            telling = asyncio.create_task(desk.notices(come, "alice-1"))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            telling.cancel()
+            [told] = await asyncio.gather(telling, return_exceptions=True)
+            if not isinstance(told, BaseException):
+                desk.untold(told)
+        assert len(await desk.notices(come, "alice-1")) == 1
+
+
 async def test_notices_follow_the_answer_and_those_that_do_not_get_through_stay_due(tmp_path: Path) -> None:
     async with store_rig(tmp_path / "db") as behind:
         desk = contacts(behind)
