@@ -23,7 +23,10 @@ log = logging.getLogger(__name__)
 RESET_RECORD = "reset"
 PRESS_S = 1.5  # PWRKEY: SIM800 1 s, SIM7600 and EC25 0.5 s to 2 s low
 # The interface on which each maker's modems understand AT and nothing else talks.
-AT_INTERFACES = {"SimTech": 2, "SIMCOM": 2, "Quectel": 2, "HUAWEI": 2, "Sierra": 3, "Telit": 4, "ublox": 2}
+AT_INTERFACES = {
+    **{"A76XX": 4, "SimTech": 2, "SIMCOM": 2, "Quectel": 2},  # the first that fits: an A76XX is SimTech's too
+    **{"HUAWEI": 2, "Sierra": 3, "Telit": 4, "u-blox": 2},
+}
 
 
 def in_order(paths: Sequence[str], interface: int | None) -> list[str]:

@@ -177,6 +177,8 @@ def test_the_at_port_is_told_by_maker_and_interface() -> None:
     ports = [f"/dev/serial/by-id/usb-Quectel_LTE_1-if{number:02d}-port0" for number in range(4)]
     assert in_order(ports, None) == [ports[2]]
     assert in_order(ports, 3) == [ports[3]]
+    newer = [f"/dev/serial/by-id/usb-SimTech__A76XX_Series_1-if{number:02d}-port0" for number in range(6)]
+    assert in_order(newer, None) == [newer[4]]
     assert in_order(["/dev/serial0", "/dev/ttyUSB0"], None) == ["/dev/serial0", "/dev/ttyUSB0"]
     assert interface_of("/dev/ttyUSB2") is None
 
