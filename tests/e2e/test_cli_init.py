@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from daemon_rig import REPOSITORY
 
 from gateway.cli import main
-from gateway.cli.init import READERS
+from gateway.cli.questions import READERS
 from gateway.config import load
 from gateway.config.explained import Answers, explained
 from gateway.services.doctor import Account, Host

@@ -19,6 +19,8 @@ def _database(patient: Patient) -> Outcome:
         if store["state"] == "refusing":
             return failed(f"it refuses what is new: {store['reason']}", "see disk-space and file-system")
         return passed(f"open, {store['size']} leaves, answers in {store['latencyMs']} ms")
+    if not os.access(path.parent, os.X_OK) and path.parent.exists():
+        return skipped(f"{path.parent} may not be looked into by you; use sudo")
     if not path.exists():
         return skipped(f"{path} is not there yet; the first start makes it")
     if not os.access(path, os.R_OK | os.W_OK):

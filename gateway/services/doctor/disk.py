@@ -17,7 +17,7 @@ MAKE_ROOM = "remove what is not needed there; what the coordinator has acked goe
 
 def folder(patient: Patient) -> Path:
     """Where the database is or will be: the nearest folder that exists."""
-    here = patient.sound.storage.path.parent
+    here = patient.sound.storage.path.parent.absolute()
     while not here.exists():
         here = here.parent
     return here
@@ -82,8 +82,9 @@ def _file_system(patient: Patient) -> Outcome:
     if "ro" in options:
         fix = "a card that went read-only is dying: look at dmesg, replace it; else: sudo mount -o remount,rw"
         return failed(f"{point} ({device}) is read-only", f"{fix} {point}")
-    if kind in ("tmpfs", "overlay") and "overlay" in (patient.host.read("/proc/cmdline") or kind):
-        return warned(f"{point} is {kind}: a restart may lose it all", "put storage.path on the card itself")
+    overlaid = kind == "overlay" and "boot=overlay" in (patient.host.read("/proc/cmdline") or "")
+    if kind == "tmpfs" or overlaid:
+        return failed(f"{point} is {kind}: a restart loses it all", "put storage.path on the card itself")
     if kind in ("vfat", "exfat", "ntfs", "nfs", "nfs4", "cifs"):
         return failed(f"{point} is {kind}, which keeps no promise over a power cut", "use ext4")
     return passed(f"{point} is {kind}, writable")

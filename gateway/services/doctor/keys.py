@@ -19,6 +19,8 @@ def _keys(patient: Patient) -> Outcome:
     try:
         identity = load_identity(security.private_key_path, security.certificate_path)
     except KeyFileError as error:
+        if isinstance(error.__cause__, PermissionError):
+            return skipped(f"{security.private_key_path} may not be read by you; use sudo")
         seen, _, fix = str(error).partition("; ")
         return failed(seen, fix or "move both files away and run: offgrid-gateway keygen")
     key = security.private_key_path
