@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from random import Random
-from typing import Any, Protocol
+from typing import Any
 
-from drivers.base import Driver, Frame, LoraDownlink, TxRequest
+from drivers.base import Frame, LoraDownlink, TxRequest
 from drivers.ble import BleDriver
+from drivers.conformance import SMALL_QUEUE, Bench
 from drivers.gsm_at import GsmDriver
 from drivers.lora_gwmp import GwmpDriver
 from drivers.lora_sx1301 import Sx1301Driver
@@ -33,39 +34,6 @@ from simulators.phones.controller import VirtualController
 from simulators.phones.phone import Phone, Traits
 from simulators.phones.port import TcpPort
 
-SMALL_QUEUE = 3
-
-
-class Bench(Protocol):
-    """One driver and the device behind it. Built anew for each test in a folder of its own."""
-
-    lora: bool
-    """Whether its frames say how they were heard, and its receipts how long they take."""
-
-    def build(self) -> Driver:
-        """The driver with a queue of :data:`SMALL_QUEUE` frames, not opened."""
-        ...
-
-    def opened(self) -> AbstractAsyncContextManager[Any]:
-        """The same, opened, with its device ready both ways."""
-        ...
-
-    def hear(self, payload: bytes) -> None:
-        """The device hears a frame and passes it on."""
-        ...
-
-    def vanish(self) -> None:
-        """The device is taken away from under the driver."""
-        ...
-
-    def answer(self, frame: Frame) -> TxRequest:
-        """A downlink that can be sent, in answer to this frame."""
-        ...
-
-    def refused(self, frame: Frame) -> Sequence[tuple[TxRequest, str]]:
-        """Downlinks that cannot be sent, with the reason that each is refused for."""
-        ...
-
 
 def first_window(frame: Frame) -> TxRequest:
     assert frame.lora is not None
@@ -82,6 +50,7 @@ class GwmpBench:
     """A forwarder that refuses a downlink whose payload is one of its error words."""
 
     lora = True
+    comes_again = False
     WORDS: Mapping[str, str] = {
         "TOO_LATE": "too_late",
         "TOO_EARLY": "too_early",
@@ -138,6 +107,7 @@ class Sx1301Bench:
     """The driver over the register model."""
 
     lora = True
+    comes_again = False
     OPEN_RATE = 20.0
     ANSWER_RATE = 0.3  # an answer is programmed 30 ms before it leaves; a busy host wakes later than that
 
@@ -187,6 +157,7 @@ class BleBench:
     """A phone that stays connected and writes what it is given, one value each."""
 
     lora = False
+    comes_again = False
 
     def __init__(self, folder: Path) -> None:
         self._controller = "tcp-client:127.0.0.1:9"
@@ -246,6 +217,7 @@ class GsmBench:
     """A phone on the network of an EC25, whose ports are pseudo-terminals."""
 
     lora = False
+    comes_again = True
     PHONE = "+491700000002"
 
     def __init__(self, folder: Path) -> None:
