@@ -5,10 +5,10 @@ when the power goes may be there or not: nothing of it, all of it, a prefix, any
 into sectors of 512 bytes. SQLite syncs the directory with the first sync of a new journal or WAL, and when it
 deletes a journal to commit: a model that forgets this reports corruption that cannot happen.
 
-What it does not show: a sector of 512 bytes is there whole or as it was, never half of it or garbage. What was
-synced stays, so it knows no disk that lies about that, no flash that loses the erase block beside the one it was
-writing (as cheap SD cards do), no bit that rots; and reading never fails. A checksum in each frame of the WAL
-meets half sectors, quick_check at opening damaged pages; the rest is for backups and the coordinator's copy.
+What it does not show: a sector of 512 bytes is there whole or as it was, never half of it or garbage. What
+was synced stays, so it knows no disk that lies about that, no flash that loses the erase block beside the one
+it was writing (as cheap SD cards do), no bit that rots; and reading never fails. A checksum in each frame of
+the WAL meets half sectors, quick_check damaged pages; the rest is for backups and the coordinator's copy.
 """
 
 from __future__ import annotations

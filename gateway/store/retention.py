@@ -33,11 +33,17 @@ def prune_bodies(connection: Connection, begin: int, end: int) -> tuple[int, int
     """Inside a transaction: free the bodies of entries ``begin`` to ``end`` (exclusive).
 
     Leaves entries, object hashes, identities, lists and the conflict index: proofs and conflict detection
-    outlive the bodies. Returns the bytes freed, and how many of them were of objects not verified.
+    outlive the bodies. What waited for a key waits no more: without its body nothing verifies it, until it is
+    brought again. Returns the bytes freed, and how many of them were of objects not verified.
     """
     freed = _body_bytes(connection, begin, end)
     unproven = _unproven_bytes(connection, begin, end)
     connection.execute("DELETE FROM bodies WHERE leaf >= ? AND leaf < ?", (begin, end))
+    connection.execute(
+        "DELETE FROM waiting WHERE ordinal >= (SELECT first_ordinal FROM entries WHERE leaf = ?) "
+        "AND ordinal < (SELECT first_ordinal + count FROM entries WHERE leaf = ?)",
+        (begin, end - 1),
+    )
     return freed, unproven
 
 

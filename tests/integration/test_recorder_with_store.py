@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -206,7 +207,9 @@ async def test_more_texts_than_eight_under_one_nonce_are_not_kept(path: Path) ->
         assert isinstance((await rig.send(snapshot_cbor(over))).answer, Promise)
         (listed,) = (await audit(rig.store)).values()
         assert len(listed) == 9
-        assert (await rig.store.head()).size == 8 + 7 + 1  # the texts, evidence of each beyond the first, this
+        assert (
+            await rig.store.head()
+        ).size == 8 + 7 + 1  # the texts, evidence of each beyond the first, this
 
 
 async def test_candidates_of_one_identity_are_bounded_and_the_right_one_still_gets_in(path: Path) -> None:
@@ -273,6 +276,32 @@ async def test_pruning_waits_for_the_ack_and_keeps_proofs_lists_and_conflicts(pa
         whole = alice.hand_over(NOW + 2)
         assert isinstance((await rig.send(snapshot_cbor(whole))).answer, Promise)
         assert (await rig.store.figures()).verified_transactions == 4
+
+
+async def test_what_is_pruned_waits_for_no_key_and_is_verified_when_it_is_brought_again(path: Path) -> None:
+    alice, bob = wallet("alice"), wallet("bob")
+    bob.enter(alice.pay(bob.device_id, 1, NOW))
+    everything = RetentionPolicy(max_snapshots=0, received_before_ms=NOW + 10_000)
+    async with store_rig(path) as rig:
+        await rig.send(snapshot_cbor(bob.hand_over(NOW)))
+    assert rows_waiting(path) == 1
+    async with store_rig(path) as rig:
+        await rig.store.mark_acked(1, b"cosigned")
+        await rig.store.prune(everything)
+    assert rows_waiting(path) == 0
+    async with store_rig(path) as rig:
+        await rig.send(snapshot_cbor(alice.sign_over([], NOW)))
+        assert (await rig.store.figures()).unverified_transactions == 1
+        assert (await rig.send(snapshot_cbor(bob.hand_over(NOW + 1)))).tally.verified == 1
+        figures = await rig.store.figures()
+        assert (figures.verified_transactions, figures.unverified_transactions) == (1, 0)
+
+
+def rows_waiting(path: Path) -> int:
+    connection = sqlite3.connect(path)
+    count: int = connection.execute("SELECT COUNT(*) FROM waiting").fetchone()[0]
+    connection.close()
+    return count
 
 
 async def test_a_season_of_whole_ledgers_stores_each_payment_once(path: Path) -> None:
