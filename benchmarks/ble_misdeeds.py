@@ -27,7 +27,7 @@ from simulators.phones.phone import Phone, Traits
 from simulators.phones.timing import RadioTiming
 
 HONEST = 6
-IDLE_S, WATCHDOG_S, SILENT_S = 1, 1, 1.0
+IDLE_S, WATCHDOG_S, SILENT_S = 3, 1, 1.0
 FRAMES, TRANSMITS = "gateway_radio_frames_total", "gateway_radio_transmits_total"
 GAUGE, RESTARTS = "gateway_radio_driver_figure", "gateway_service_restarts_total"
 HELD_BYTES = 16 << 20  # of unfinished transfers: drivers.ble.transfer.TransferLimits
@@ -146,11 +146,11 @@ def _culprit(deed: Deed) -> Callable[[Street], Awaitable[int]]:
         counted = (FRAMES, deed.counted)
         before = (await at.figures()).get(counted, 0)
         phone = at.phone(at.wallet(deed.misdeed.name, 5), Traits())
-        with suppress(PhoneError):  # whether it notices in the middle of a write
-            await phone.visit(misdeed=deed.misdeed)
-        after = await at.until(lambda figures: figures.get(counted, 0) > before)
+        while (after := (await at.figures()).get(counted, 0)) == before:
+            with suppress(PhoneError):  # whether it notices in the middle of a write, or is turned away
+                await phone.visit(misdeed=deed.misdeed)
         await at.said(deed.named, peer=phone.address)
-        return int(after[counted] - before)
+        return int(after - before)
 
     return act
 
