@@ -38,6 +38,7 @@ from drivers.gsm_at.verdict import Verdict, judge
 log = logging.getLogger(__name__)
 
 MAX_REPORTS = 512  # messages whose report is awaited; the oldest is no longer
+URGENT = 8  # messages of priority 0 for which there is room when the queue is full
 VALIDITY = 167  # one day (TS 23.040 clause 9.2.3.12.1): an older receipt is asked for again
 COUNT_RECORD, COUNT_STEP = "spent", 5  # the day's count is written ahead in steps, to spare the disk
 BACKOFF_S = (5.0, 10.0, 20.0, 40.0, 60.0)
@@ -150,7 +151,7 @@ class Outbox:
             Address.parse(number)
         except ValueError as error:
             raise TransmitRefused("no_route", str(error)) from error
-        if len(self._queue) >= self._settings.queue:
+        if len(self._queue) >= self._settings.queue + (URGENT if priority == 0 else 0):
             raise TransmitRefused("queue_full", f"{len(self._queue)} messages wait")
         message = Outgoing(
             key=key,

@@ -434,6 +434,20 @@ async def test_the_daily_budget_is_kept_across_restarts_and_its_reserve_is_for_a
         assert driver.stats().gauges["messages_left_today"] == 0
 
 
+@pytest.mark.parametrize("profile", ["EC25"])
+async def test_a_full_queue_has_room_for_the_most_urgent(bench: Bench) -> None:
+    bench.modem.register(2)
+    async with bench.driver(queue=1) as driver:
+        await driver.transmit(to_phone("an answer", timeout_s=0))
+        with pytest.raises(TransmitRefused) as refusal:
+            await driver.transmit(to_phone("another", timeout_s=0))
+        assert refusal.value.reason == "queue_full"
+        for number in range(8):
+            await driver.transmit(to_phone(f"urgent {number}", timeout_s=0, priority=0))
+        with pytest.raises(TransmitRefused):
+            await driver.transmit(to_phone("too much", timeout_s=0, priority=0))
+
+
 async def test_what_was_queued_survives_and_is_queued_once(bench: Bench) -> None:
     bench.modem.register(2)
     async with bench.driver() as driver:

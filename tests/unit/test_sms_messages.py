@@ -128,11 +128,11 @@ def test_the_longest_promise_and_refusal_fit_one_message_in_both_forms() -> None
 def test_a_wallet_reads_the_promise_and_the_refusal_that_were_packed() -> None:
     promise = Promise("offgrid/gw_1/7", b"s" * 64, (PromisedEntry(300, NOW, 2),))
     for text in (True, False):
-        sent = write(promise, as_text=text, packed=True, unverified=True)
+        sent = write(promise, as_text=text, packed=True, unverified=True, seen=text)
         mark, body = opened(sent.decode() if text else sent)
         assert mark == "Q1"
         assert promise_of(body).message == encode_downlink(promise)
-        assert promise_of(body).unverified
+        assert (promise_of(body).unverified, promise_of(body).seen) == (True, text)
     mark, body = opened(write(Nack(Refusal.QUOTA, 70_000, "no"), as_text=False, packed=True))
     assert (mark, refusal_of(body)) == ("N1", Told(14, 0xFFFF, "no"))
 
