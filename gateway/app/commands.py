@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from gateway.config import Config
@@ -20,13 +21,18 @@ from gateway.store import Store
 Arguments = Mapping[str, Any]
 
 
-def daemon_commands(monitor: Monitor) -> Mapping[str, Command]:
-    """Those that only the daemon can tell."""
+def daemon_commands(monitor: Monitor, config_path: Path) -> Mapping[str, Command]:
+    """Those that only the daemon can tell; ``doctor`` sees the machine with the daemon's own rights."""
 
     async def status(arguments: Arguments) -> object:
         return status_document(await monitor.read())
 
-    return {"status": status}
+    async def doctor(arguments: Arguments) -> object:
+        from gateway.app.examine import examined  # half a megabyte that most daemons never need
+
+        return await examined(config_path, status_document(await monitor.read()))
+
+    return {"status": status, "doctor": doctor}
 
 
 def daemon_acts(supervisor: Supervisor, reload: Callable[[], Mapping[str, object]]) -> Mapping[str, Command]:

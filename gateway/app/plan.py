@@ -77,7 +77,7 @@ async def run(path: Path, config: Config) -> None:
         last_way_home = ground.last_way_home(store, radios, link)
         monitor = ground.monitor(store, supervisor, radios, link, place)
         link.told_by(monitor)
-        commands = {**daemon_commands(monitor), **log_commands(config, ground.identity, store)}
+        commands = {**daemon_commands(monitor, path), **log_commands(config, ground.identity, store)}
         acts = ground.acts(supervisor)
         site = partial(ground.site, panel, acts, store)
         pages = Pages(config, monitor, ground.metrics, reception, site)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from gateway.errors import CommandError
 from gateway.services.doctor import CHECKS, Finding, document, examine, exit_code
 
 MARKS = {"pass": ("ok  ", GREEN), "warn": ("WARN", YELLOW), "fail": ("FAIL", RED), "skip": ("-   ", DIM)}
+WITHIN_S = 60.0
+"""Names that do not resolve take their time."""
 WIDTH = max(len(check.name) for check in CHECKS)
 
 
@@ -31,10 +34,16 @@ def _known(context: click.Context, option: click.Parameter, names: tuple[str, ..
 @config_option
 @socket_option
 @click.option("--only", multiple=True, metavar="NAME", callback=_known, help="This check; may be repeated.")
+@click.option("--within", is_flag=True, help="Let the running gateway look, with its own rights.")
 @click.option("--list", "listed", is_flag=True, help="Name the checks, and why each matters.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def command(
-    config_path: Path, socket_path: Path | None, only: tuple[str, ...], listed: bool, as_json: bool
+    config_path: Path,
+    socket_path: Path | None,
+    only: tuple[str, ...],
+    within: bool,
+    listed: bool,
+    as_json: bool,
 ) -> None:
     """Examine machine, radios, disk, keys and network; say what is wrong and what mends it.
 
@@ -45,15 +54,23 @@ def command(
         for check in CHECKS:
             click.echo(f"{check.name:<{WIDTH}}  {check.why}")
         return
-    status = status_or_none(socket_at(config_path, socket_path))
     told = (lambda finding: None) if as_json else tell
-    findings = examine(patient_at(config_path, status), only, told)
-    if as_json:
-        click.echo(json.dumps(document(findings), indent=2))
+    path = socket_at(config_path, socket_path)
+    if within:
+        findings = _from_within(path, only, told)
     else:
-        click.echo(summary(findings))
+        findings = examine(patient_at(config_path, status_or_none(path)), only, told)
+    click.echo(json.dumps(document(findings), indent=2) if as_json else summary(findings))
     if code := exit_code(findings):
         raise SystemExit(code)
+
+
+def _from_within(path: Path, only: tuple[str, ...], told: Callable[[Finding], None]) -> list[Finding]:
+    found = [Finding(**one) for one in ask(path, "doctor", timeout_s=WITHIN_S)["checks"]]
+    findings = [one for one in found if not only or one.name in only]
+    for finding in findings:
+        told(finding)
+    return findings
 
 
 def status_or_none(path: Path) -> dict[str, Any] | None:

@@ -95,9 +95,11 @@ def screen(status: Document) -> Iterator[str]:
     yield f"{_part('link')}{_link(status['link'])}"
     for name, radio in status["radios"].items():
         yield f"{_part('radio')}{name:<16} {_radio(radio)}"
-    for name, service in status["services"].items():
-        if name not in status["radios"]:
-            yield f"{_part('service')}{name:<16} {_service(service)}"
+    if status["gps"] is not None:
+        yield f"{_part('gps')}{_gps(status['gps'])}"
+    yield from _services(
+        {name: one for name, one in status["services"].items() if name not in status["radios"]}
+    )
 
 
 def _part(name: str) -> str:
@@ -138,6 +140,24 @@ def _radio(radio: Document) -> str:
     counts = "  ".join(f"{name} {count}" for name, count in radio["frames"].items()) or "nothing heard yet"
     note = f"  ({radio['note']})" if radio["note"] else ""
     return f"{_state(radio['state'])}  {counts}{note}"
+
+
+def _gps(gps: Document) -> str:
+    position = gps["position"]
+    if position is None:
+        return painted("no position yet", YELLOW) + (f"  ({gps['note']})" if gps["note"] else "")
+    state = painted("fixed", GREEN) if gps["fixed"] else painted("lost", YELLOW)
+    return f"{state} at {position['lat']}, {position['lon']}"
+
+
+def _services(services: Mapping[str, Document]) -> Iterator[str]:
+    """Those that simply run share a line; a restart or a halt has one of its own."""
+    calm = [name for name, one in services.items() if one["state"] == "running" and not one["restarts"]]
+    for name, service in services.items():
+        if name not in calm:
+            yield f"{_part('service')}{name:<16} {_service(service)}"
+    if calm:
+        yield f"{_part('services')}{_state('running')}  {', '.join(calm)}"
 
 
 def _service(service: Document) -> str:

@@ -67,6 +67,12 @@ async def test_a_running_gateway_tells_how_it_fares_and_does_what_it_is_told(tmp
         assert found["ports"]["seen"] == "the gateway has them"
         assert code == {"pass": 0, "warn": 1, "fail": 2}[told["verdict"]]
 
+        code, out, _ = await here.command("doctor", "--within", "--only", "keys", "--only", "services")
+        assert (code, [line.split()[:2] for line in out.splitlines()[:2]]) == (
+            0,
+            [["ok", "services"], ["ok", "keys"]],
+        )
+
         here.config.write_text("gateway: {id: WRONG")
         assert (await here.command("status"))[0] == 1
         assert (await here.command("status", "--socket", socket))[1].startswith("gw_e2e  ")
