@@ -1,21 +1,28 @@
 #!/usr/bin/env bash
 # Builds the Debian package: the program's wheels for Debian 12 and 13, the installer, units and rules.
-#   ./scripts/build-deb.sh [--arch amd64|arm64] [--wheels DIR] [--version VERSION] [OUTPUT]   (OUTPUT: dist/)
+#   ./scripts/build-deb.sh [--arch amd64|arm64] [--wheels DIR | --wheels-only] [--version VERSION] [OUTPUT]
+# OUTPUT: dist/. --wheels-only: gathers the wheels into .tools/ and builds nothing.
 # Needs dpkg-deb; the network only where DIR (made by scripts/build-wheels.sh) is not given. arm64 is for Raspberry Pis.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-arch=$(dpkg --print-architecture) wheels="" version="" output=dist
+arch=$(dpkg --print-architecture) wheels="" only=no version="" output=dist
 while [ $# -gt 0 ]; do
     case $1 in
         --arch) arch=$2; shift ;;
         --wheels) wheels=$2; shift ;;
+        --wheels-only) only=yes ;;
         --version) version=$2; shift ;;
-        -*) sed -n '2,4s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+        -*) sed -n '2,5s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
         *) output=$1 ;;
     esac
     shift
 done
 case $arch in amd64) machine=x86_64 ;; arm64) machine=aarch64 ;; *) echo "no wheels for $arch" >&2; exit 2 ;; esac
+if [ -z "$wheels" ]; then
+    wheels=.tools/wheels/$machine-$(sha256sum requirements/pi.lock | cut -c1-12)
+    ./scripts/build-wheels.sh --arch "$machine" "$wheels" >&2
+fi
+[ "$only" = no ] || exit 0
 ROOT=$(mktemp -d)
 trap 'rm -rf "$ROOT"' EXIT
 chmod 755 "$ROOT"
@@ -26,10 +33,6 @@ share=$ROOT/usr/share/offgrid-gateway doc=$ROOT/usr/share/doc/offgrid-gateway
 [ -n "$version" ] || version=$(_version .)
 
 install -d "$share/scripts/lib" "$share/wheels" "$doc" "$ROOT/usr/bin" "$ROOT/usr/sbin" "$ROOT/DEBIAN" "$output"
-if [ -z "$wheels" ]; then
-    wheels=.tools/wheels/$machine-$(sha256sum requirements/pi.lock | cut -c1-12)
-    ./scripts/build-wheels.sh --arch "$machine" "$wheels" >&2
-fi
 cp "$wheels"/*.whl "$wheels"/python*.lock "$share/wheels/"
 cp -r scripts/lib/install "$share/scripts/lib/"
 cp scripts/install.sh "$share/scripts/"

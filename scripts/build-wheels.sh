@@ -20,6 +20,8 @@ done
 ensure_venv requirements/dev.lock
 mkdir -p "$target"
 target=$(cd "$target" && pwd)
+exec 8>"$target/.lock" # one at a time
+flock 8
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 pip() { "$PYTHON" -m pip "$1" --quiet --disable-pip-version-check --no-deps "${@:2}"; }

@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 . scripts/lib/venv.sh
 . scripts/lib/debian-tools.sh
 . scripts/lib/gammu.sh
+. scripts/lib/debian-root.sh
 ensure_venv requirements/dev.lock
 ensure_debian_tool promtool prometheus
 ensure_gammu
@@ -18,6 +19,8 @@ step() { printf '\n== %s\n' "$*"; }
 if [ $# -gt 0 ]; then
     exec "$PYTHON" -m pytest "$@"
 fi
+# What the package's tests install, and where, is fetched beside all else; they wait for it.
+(ensure_debian_root; ./scripts/build-deb.sh --wheels-only) >/dev/null &
 types_and_layers() {
     step "mypy --strict"; "$PYTHON" -m mypy gateway drivers simulators benchmarks tests
     step "import-linter"; .venv/bin/lint-imports

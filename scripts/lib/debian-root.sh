@@ -6,10 +6,15 @@
 DEBIAN_ROOT_PACKAGES=systemd,systemd-sysv,udev,dbus,python3,python3-venv,ca-certificates
 
 ensure_debian_root() {
-    local tools root
+    local tools
     tools=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/.tools
-    root=$tools/roots/bookworm
-    [ -f "$root/.complete" ] && return 0
+    mkdir -p "$tools/roots"
+    (flock 7; _make_debian_root "$tools") 7>"$tools/roots/.lock" # tests wait for this lock
+}
+
+_make_debian_root() {
+    local tools=$1 root=$1/roots/bookworm
+    [ ! -f "$root/.complete" ] || return 0
     if [ "$(id -u)" != 0 ]; then
         echo "a Debian root needs root to be made; tests that need it will say so" >&2
         return 0

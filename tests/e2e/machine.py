@@ -6,6 +6,7 @@ policy is enforced by the kernel as on a gateway. Nothing is written outside the
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ WAIT_S = 60.0
 # Runs in a mount namespace of its own: what it mounts is gone with it.
 BOOT = r"""
 set -e
+mount -t tmpfs tmpfs /run
 mount -t overlay overlay -o "lowerdir=$LAYERS,upperdir=$FOLDER/upper,workdir=$FOLDER/work" "$FOLDER/root"
 if [ "$(stat -fc %T /sys/fs/cgroup)" != cgroup2fs ]; then
     umount -l /sys/fs/cgroup
@@ -42,11 +45,14 @@ exec systemd-nspawn --quiet --directory="$FOLDER/root" --machine="$NAME" --boot 
 
 
 def require_machines() -> None:
-    """Skips, by name, where no such machine can be booted."""
-    if os.geteuid() != 0:
-        pytest.skip("booting a Debian machine needs root")
+    """Skips, by name, where no such machine can be booted. Waits for the root while it is being made."""
+    if os.geteuid() != 0 or subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
+        pytest.skip("booting a Debian machine needs root, and namespaces")
+    with suppress(FileNotFoundError), (BASE.parent / ".lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
     if shutil.which("systemd-nspawn", path=_path()) is None or not (BASE / ".complete").exists():
-        pytest.skip("no .tools/roots/bookworm or systemd-nspawn: ./scripts/test.sh makes them")
+        message = "no .tools/roots/bookworm or systemd-nspawn: ./scripts/test-debian.sh fetches them"
+        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
 
 
 class Machine:
@@ -87,6 +93,12 @@ class Machine:
         self._nspawn = None
         for hierarchy in ("/sys/fs/cgroup/unified", "/sys/fs/cgroup"):
             _remove_groups(Path(hierarchy, self.name))
+
+    def reboot(self) -> None:
+        """Switched off and on again, without a word to anybody."""
+        self.run("sync")
+        self.cut_the_power()
+        self.boot()
 
     def run(self, command: str, *, input: bytes = b"", fails: bool = False) -> str:
         """A shell command as root in the machine; what it said. ``fails``: it has to."""
