@@ -15,6 +15,8 @@ class Label(StrEnum):
     LINK_GATEWAY = "offgrid/link-gateway"
     LINK_COORDINATOR = "offgrid/link-coordinator"
     NOTICE = "offgrid/notice"
+    BACKUP = "offgrid/backup"
+    BUNDLE = "offgrid/bundle"
 
 
 def labelled(label: Label, payload: bytes) -> bytes:

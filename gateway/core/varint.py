@@ -32,3 +32,8 @@ def read_varint(data: bytes, at: int) -> tuple[int, int]:
 def zigzag(number: int) -> int:
     """0, -1, 1, -2, 2 … as 0, 1, 2, 3, 4 …: a small number stays small whatever its sign."""
     return 2 * number if number >= 0 else -2 * number - 1
+
+
+def unzigzag(number: int) -> int:
+    """Reads :func:`zigzag`."""
+    return number >> 1 if number & 1 == 0 else -(number >> 1) - 1

@@ -90,6 +90,24 @@ class VerifiedLog:
                 return [self._objects(message)]
         raise Malformed(f"{type(message).__name__} has no place here")
 
+    def absorb(self, entries: list[Entry], objects: list[tuple[bytes, bytes | None]], note: bytes) -> None:
+        """The next batch as a bundle has it: hash and body of each object, the note after it.
+
+        Raises `Malformed` and `Forked`.
+        """
+        counts = tuple(one.count for one in entries)
+        hashes: list[bytes | None] = [one for one, _ in objects]
+        start = self._origin.range.size
+        batch = _Batch(start, counts, hashes, [True] * len(hashes), full=True, entries=entries, note=note)
+        for _, body in objects:
+            if body is not None:
+                batch.take(body)
+        if verified(note, self._key).size != batch.end:
+            raise Malformed(f"a checkpoint that is not at {batch.end}")
+        self._batches.append(batch)
+        if self._settle(batch)[0] != wire.ACK:
+            raise Malformed("it lacks bodies that are not held here either")
+
     def _offer(self, offer: wire.Offer) -> Array:
         end = self._batches[-1].end if self._batches else self._origin.range.size
         if offer.start != end or len(self._batches) >= MAX_OFFERS:

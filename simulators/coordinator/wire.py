@@ -54,7 +54,7 @@ class Entries:
         """Entries of `counts` objects each, and the wanted objects in order; raises `Malformed`."""
         rows, radios, objects = array(inflate(self.packed), 3)
         names = [text(name, 16) for name in array(radios)]
-        entries = _entries_of(Reader(octets(rows)), self.start, counts, names)
+        entries = entries_of(Reader(octets(rows)), self.start, counts, names)
         return entries, [octets(one) for one in array(objects)]
 
 
@@ -171,7 +171,8 @@ def _entries(fields: list[object]) -> Entries:
     return Entries(integer(fields[0]), octets(fields[1]))
 
 
-def _entries_of(rows: Reader, start: int, counts: Sequence[int], radios: Sequence[str]) -> list[Entry]:
+def entries_of(rows: Reader, start: int, counts: Sequence[int], radios: Sequence[str]) -> list[Entry]:
+    """`rows` as ENTRIES and bundles carry them; raises `Malformed`."""
     heads = [rows.varint() for _ in counts]
     times = list(accumulate([rows.signed() for _ in counts]))
     entries = []

@@ -12,6 +12,7 @@ BEACON = b"offgrid/beacon"
 LINK_GATEWAY = b"offgrid/link-gateway"
 LINK_COORDINATOR = b"offgrid/link-coordinator"
 NOTICE = b"offgrid/notice"
+BUNDLE = b"offgrid/bundle"
 
 
 def verifies(key: bytes, message: bytes, signature: bytes) -> bool:

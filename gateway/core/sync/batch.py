@@ -18,8 +18,8 @@ from gateway.model import Batch, LoggedEntry, LoggedObject
 T = TypeVar("T")
 
 # CBOR of [2, bstr32 … and of [2, null …, the beginnings of a receipt's five elements.
-_RECEIPT = b"\x85\x02\x58\x20"
-_RECEIPT_OF_BEFORE = b"\x85\x02\xf6"
+RECEIPT = b"\x85\x02\x58\x20"
+RECEIPT_OF_BEFORE = b"\x85\x02\xf6"
 
 _LEVEL = 3  # half of an object is signature, which no level makes smaller
 
@@ -63,12 +63,12 @@ class Offered:
         radios = list(dict.fromkeys(entry.radio for entry in self.entries))
         before = (None, *(item.identity for item in self.objects))
         pairs = chosen(tuple(zip(self.objects, before, strict=False)), wanted)
-        objects = [_shortened(_whole(item), identity) for item, identity in pairs]
-        return pack([_rows(self.entries, radios), radios, objects])
+        objects = [shortened(whole(item), identity) for item, identity in pairs]
+        return pack([entry_rows(self.entries, radios), radios, objects])
 
     def packed_objects(self, wanted: bytes) -> bytes:
         """What OBJECTS carries."""
-        return pack([_whole(item) for item in chosen(self.objects, wanted)])
+        return pack([whole(item) for item in chosen(self.objects, wanted)])
 
     def check(self, bitmap: bytes) -> None:
         """Raises :class:`BitmapInvalid` unless the bitmap has one bit an object and no other."""
@@ -89,8 +89,8 @@ def pack(value: object) -> bytes:
     return zstandard.ZstdCompressor(level=_LEVEL).compress(cbor.encode(value))
 
 
-def _rows(entries: Sequence[LoggedEntry], radios: Sequence[str]) -> bytes:
-    """All heads, then all times, then all list differences: like beside like compresses."""
+def entry_rows(entries: Sequence[LoggedEntry], radios: Sequence[str]) -> bytes:
+    """``rows`` of ENTRIES: all heads, all times, all list differences: like beside like compresses."""
     rows, before_ms = bytearray(), 0
     for entry in entries:
         rows += varint(radios.index(entry.radio) << 5 | entry.quality << 3 | entry.kind)
@@ -104,14 +104,15 @@ def _rows(entries: Sequence[LoggedEntry], radios: Sequence[str]) -> bytes:
     return bytes(rows)
 
 
-def _shortened(body: bytes, before: bytes | None) -> bytes:
+def shortened(body: bytes, before: bytes | None) -> bytes:
     """A receipt for the transaction right before it goes without that transaction's identity."""
-    if before is None or not body.startswith(_RECEIPT + before):
+    if before is None or not body.startswith(RECEIPT + before):
         return body
-    return _RECEIPT_OF_BEFORE + body[len(_RECEIPT) + len(before) :]
+    return RECEIPT_OF_BEFORE + body[len(RECEIPT) + len(before) :]
 
 
-def _whole(item: LoggedObject) -> bytes:
+def whole(item: LoggedObject) -> bytes:
+    """Its body. Raises :class:`NotWhole`."""
     if item.body is None or object_hash(item.body) != item.hash:
         raise NotWhole(f"object {item.hash.hex()} is gone or damaged")
     return item.body
