@@ -196,10 +196,11 @@ class SmsIntake:
             return None
         promise = answer.message if isinstance(answer.message, Promise) else None
         return write(
-            answer.message,
+            answer.message if packed or promise is None else answer.told,
             as_text=is_text(payload),
             packed=packed,
             unverified=_unverified(answer),
+            conflict=bool(answer.conflicts),
             seen=promise is not None and promise.entries[-1].index < await self._reception.seen_size(),
         )
 

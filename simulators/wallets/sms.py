@@ -91,6 +91,7 @@ class PackedPromise:
     message: bytes
     unverified: bool
     seen: bool
+    conflict: bool
 
 
 def promise_of(body: bytes) -> PackedPromise:
@@ -103,7 +104,7 @@ def promise_of(body: bytes) -> PackedPromise:
         origin += reader.take(1)
     item = [index, received_at, flags & 3, None, 1]
     message = encode([PROMISE_TYPE, origin.decode("ascii"), signature, [item]])
-    return PackedPromise(message, bool(flags & 0x80), bool(flags & 0x40))
+    return PackedPromise(message, bool(flags & 0x80), bool(flags & 0x40), bool(flags & 0x20))
 
 
 def checkpoint_note(text: str, key: bytes) -> bytes:

@@ -30,7 +30,7 @@ from simulators.wallets.sms import (
     receipt_body,
     refusal_of,
 )
-from simulators.wallets.uploads import hello
+from simulators.wallets.uploads import hello, status
 
 PHONE = "+491700000002"
 LEDGERS = (Path(__file__).parents[1] / "vectors/wallet/wallet.jsonl").read_text().splitlines()
@@ -143,6 +143,24 @@ async def test_a_key_that_verifies_what_came_before_it_is_logged_so_that_the_coo
         logged = [one.hash for entry in batch.entries for one in entry.objects]
         assert logged == [object_hash(payment.transaction.encode()), object_hash(Key(alice.key).encode())]
         await audit(behind.store)
+
+
+async def test_a_payment_in_conflict_is_promised_with_a_hint_and_the_evidence_comes_when_asked_for(
+    tmp_path: Path,
+) -> None:
+    alice, payment, _ = paid()
+    first = payment.transaction
+    second = alice.signed("0011223344556677", 12.5, first.nonce, NOW, salt=b"again")
+    async with store_rig(tmp_path / "db") as behind:
+        desk = intake(behind)
+        await desk.answer(hello(alice.key), PHONE)
+        for one, conflict in ((first, False), (second, True), (first, True)):
+            answer = await desk.answer(as_data("P1", payment_body(one)), PHONE)
+            assert answer is not None
+            assert promise_of(opened(answer)[1]).conflict is conflict
+        told = await desk.answer(status(object_hash(first.encode())), PHONE)
+        assert told is not None
+        assert told[:3] == bytes([0x84, 21, 0x84]), "CONFLICT, with a PROMISE in it"
 
 
 async def test_a_receipt_needs_its_payment_first_and_the_best_one_under_its_id(tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ UNVERIFIED = 0x80
 """Flag of a promise: what is kept could not be verified, for no key of its sender is known here."""
 SEEN = 0x40
 """Flag of a promise: its leaf stands under a root that the coordinator has seen."""
+CONFLICT = 0x20
+"""Flag of a promise: there is evidence that its payment and another cannot both be."""
 MAX_RETRY_S = 0xFFFF
 ORIGIN = "offgrid/"
 
@@ -73,13 +75,13 @@ def unpack_receipt(body: bytes) -> PackedReceipt:
     return PackedReceipt(body[:_ID].hex(), receipt)
 
 
-def pack_promise(promise: Promise, *, unverified: bool, seen: bool) -> bytes:
+def pack_promise(promise: Promise, *, unverified: bool, seen: bool, conflict: bool) -> bytes:
     """The promise of one content; its origin is a text."""
     (entry,) = promise.entries
     origin = promise.origin
     if not isinstance(origin, str) or entry.leaf is not None or entry.leaves != 1:
         raise ValueError("only the promise of one content is packed, with its origin in full")
-    flags = entry.quality | (UNVERIFIED if unverified else 0) | (SEEN if seen else 0)
+    flags = entry.quality | UNVERIFIED * unverified | SEEN * seen | CONFLICT * conflict
     head = entry.received_at_ms.to_bytes(_TIME) + bytes([flags]) + varint(entry.index)
     return head + promise.signature + origin.removeprefix(ORIGIN).encode()
 

@@ -100,11 +100,19 @@ def transactions_message(transaction: Transaction, receipt: Receipt | None = Non
 
 
 def write(
-    answer: Downlink, *, as_text: bool, packed: bool, unverified: bool = False, seen: bool = False
+    answer: Downlink,
+    *,
+    as_text: bool,
+    packed: bool,
+    unverified: bool = False,
+    seen: bool = False,
+    conflict: bool = False,
 ) -> bytes:
     """The answer in the form of what it answers: text or 8-bit data, packed or CBOR."""
     if packed and isinstance(answer, Promise):
-        return _written(PROMISE, pack_promise(answer, unverified=unverified, seen=seen), as_text)
+        return _written(
+            PROMISE, pack_promise(answer, unverified=unverified, seen=seen, conflict=conflict), as_text
+        )
     if packed and isinstance(answer, Nack):
         return _written(REFUSAL, pack_refusal(answer), as_text)
     return _written(MESSAGE, encode_downlink(answer), as_text)
