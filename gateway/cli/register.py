@@ -14,7 +14,9 @@ from urllib.parse import urlsplit
 
 import click
 
+from gateway.cli.hints import completed
 from gateway.cli.options import config_option
+from gateway.cli.running import NotRunning, ask
 from gateway.config import Config, Network, load
 from gateway.core.pin import CoordinatorKey
 from gateway.errors import CommandError
@@ -52,6 +54,20 @@ def enrol(config: Config, token: str) -> None:
     new = _pin(config.storage.pin_path, key)
     click.echo(f"{config.gateway.id}: {'registered' if answer.status == 201 else 'was registered already'}")
     click.echo(f"coordinator's key {'pinned' if new else 'was pinned already'}: {key}")
+    if new:
+        _tell_the_gateway(config)
+
+
+def _tell_the_gateway(config: Config) -> None:
+    """A link without a key waits for a person; one that starts later reads the key by itself."""
+    try:
+        ask(config.control_socket, "restart", {"service": "link"})
+    except NotRunning:
+        return
+    except CommandError as error:
+        click.echo(
+            completed(f"the running gateway was not told ({error}); run: offgrid-gateway sync"), err=True
+        )
 
 
 @dataclass(frozen=True, slots=True)

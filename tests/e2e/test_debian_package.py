@@ -19,7 +19,6 @@ def test_the_package_serves_from_the_first_snapshot_to_the_purge(machine: Machin
     assert machine.show("offgrid-gateway", "ActiveState")["ActiveState"] == "active"
     machine.run(COORDINATOR)
     machine.until(f"{GATEWAY} register --token-file /root/token >/dev/null && echo registered", "registered")
-    machine.run(f"{GATEWAY} restart link")
     first, second, *_ = snapshots()
     machine.post(first)
     everything_acked(machine, 1)
