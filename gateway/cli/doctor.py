@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import click
 
-from gateway.app.examine import patient_at
+from gateway.app.examine import patient_at, radios_tested
 from gateway.cli.colours import BOLD, DIM, GREEN, RED, YELLOW, painted
 from gateway.cli.hints import completed
 from gateway.cli.options import config_option, socket_option
@@ -34,6 +35,7 @@ def _known(context: click.Context, option: click.Parameter, names: tuple[str, ..
 @config_option
 @socket_option
 @click.option("--only", multiple=True, metavar="NAME", callback=_known, help="This check; may be repeated.")
+@click.option("--radios", is_flag=True, help="Each radio's own test too, of those that no gateway holds.")
 @click.option("--within", is_flag=True, help="Let the running gateway look, with its own rights.")
 @click.option("--list", "listed", is_flag=True, help="Name the checks, and why each matters.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
@@ -41,6 +43,7 @@ def command(
     config_path: Path,
     socket_path: Path | None,
     only: tuple[str, ...],
+    radios: bool,
     within: bool,
     listed: bool,
     as_json: bool,
@@ -59,7 +62,9 @@ def command(
     if within:
         findings = _from_within(path, only, told)
     else:
-        findings = examine(patient_at(config_path, status_or_none(path)), only, told)
+        patient = patient_at(config_path, status_or_none(path))
+        findings = examine(patient, only, told)
+        findings += asyncio.run(radios_tested(patient, told)) if radios else []
     click.echo(json.dumps(document(findings), indent=2) if as_json else summary(findings))
     if code := exit_code(findings):
         raise SystemExit(code)

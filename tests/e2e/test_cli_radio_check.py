@@ -107,3 +107,13 @@ async def test_a_radio_that_is_not_there_or_has_no_test_or_is_in_use_is_refused(
             code, _, error = await here.command("radios", "check", "gsm")
             assert code == 1
             assert "holds the radio 'gsm'" in error
+
+
+async def test_doctor_has_each_radio_test_itself_where_no_gateway_holds_it(tmp_path: Path) -> None:
+    async with bench(tmp_path, pin="1234") as there:
+        there.here.configure(gsm=there.section)
+        arguments = ("doctor", "--radios", "--only", "modem", "--json")
+        code, out, _ = await there.here.command(*arguments)
+        found = {check["name"]: check for check in json.loads(out)["checks"]}
+        assert (code, found["gsm: modem"]["verdict"], found["gsm: SIM"]["verdict"]) == (2, "pass", "fail")
+        assert "set pin" in found["gsm: SIM"]["fix"]

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from gateway.services.doctor.check import Check, Finding, Patient, document, exit_code, worst
+from gateway.services.doctor.check import Check, Finding, Patient, Verdict, document, exit_code, worst
 from gateway.services.doctor.examination import CHECKS, FILES, examine
 from gateway.services.doctor.host import Account, Host
 
@@ -18,6 +18,7 @@ __all__ = [
     "Finding",
     "Host",
     "Patient",
+    "Verdict",
     "document",
     "examine",
     "exit_code",
