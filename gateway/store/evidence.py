@@ -215,15 +215,17 @@ class EvidenceBook:
         )
         group.log(EntryKind.EVIDENCE, _RADIO, at, [(int(Kind.EVIDENCE), encoded, _VERIFIED, None)])
 
-    def log_own(self, group: Group, evidences: Sequence[Evidence], at: Stamp) -> None:
-        """The first leaf of an epoch."""
-        objects = []
-        for evidence in evidences:
-            body = encode_evidence(evidence)
-            encoded = EncodedObject(object_hash(body), body)
-            objects.append((int(Kind.EVIDENCE), encoded, _VERIFIED, None))
-            self._staged.rows.append((encoded.hash, int(evidence.kind), None, None, body, 1, group.next_leaf))
-        group.log(EntryKind.EPOCH, "epoch", at, objects)
+    def adopt(self, bodies: Sequence[bytes], leaf: int) -> None:
+        """Evidence in an entry that comes back: the coordinator has it. Raises EvidenceInvalid."""
+        for body in bodies:
+            evidence = read_evidence(body)
+            self._staged.rows.append(
+                (object_hash(body), int(evidence.kind), *subject_of(evidence), body, 0, leaf)
+            )
+
+    def body_of(self, ordinal: int) -> bytes | None:
+        """An object's bytes; None when its entry was pruned."""
+        return self._body(ordinal)
 
     def _count_of(self, device: int) -> int:
         held: int = self._connection.execute(

@@ -17,6 +17,7 @@ from gateway.core.notice import Notice, NoticeKind, read_decision, read_devices
 from gateway.core.refusal import Refusal, Refused
 from gateway.core.submission import Appended, Brought, Facts, Question, Submission
 from gateway.core.sync.messages import MAX_EVIDENCE
+from gateway.core.sync.pulled import Pulled
 from gateway.core.wallet.objects import Kind
 from gateway.errors import FatalError
 from gateway.model import (
@@ -34,6 +35,7 @@ from gateway.model import (
 )
 from gateway.store import beginning, directory, retention
 from gateway.store.admission import Admission
+from gateway.store.adopting import Adopting, leads_to
 from gateway.store.connection import (
     Connect,
     Connection,
@@ -65,6 +67,9 @@ from gateway.store.waiting import Rejudge
 FULL_RETRY_S = 60
 """When a device may come again after the disk was full."""
 
+HELD_RETRY_S = 30
+"""When a device may come again while the log is being made whole."""
+
 DEFAULT_LIMITS = Limits()
 
 CHECKPOINT_COMMITS = 100
@@ -91,6 +96,7 @@ class Ledger:
         self._tally = Tally(checkpoints(path))
         self._checkpointed = 0  # of the tally's commits
         self._marks_pending = False
+        self._held = False
         self._loads = 0
         self._keys = KeyBook(connection)
         self._load(state)
@@ -259,6 +265,28 @@ class Ledger:
         proof = self.consistency(seen.size, state.signed_size)
         fork = Forked(why.key, why.seen or b"", state.signed_note, self.root_at(seen.size), proof)
         return (begun, fork), number
+
+    def adopt(self, pulled: Pulled, size: int, root: bytes) -> int | None:
+        """The log's size with these entries; None where they do not lead from our log to that root."""
+        state = self._state
+        if pulled.start != state.size or not leads_to(state.frontier, pulled, size, root):
+            return None
+        try:
+            with self._undone_on_failure():
+                group = self._group()
+                adopting = Adopting(self._connection, group, self._keys, self._lists, self._evidence)
+                adopting.stage(pulled.entries)
+                self._commit(group)
+        except DiskRefused:
+            return self._state.size
+        for key in adopting.candidates:
+            self._keys.add_candidate(key)
+            self._rejudge.try_candidate(key)
+        return self._state.size
+
+    def hold(self, *, held: bool) -> None:
+        """While held nothing is logged but what is adopted; in memory only."""
+        self._held = held
 
     def ended_epochs(self) -> list[EndedEpoch]:
         with fatal(self._path):
@@ -511,6 +539,8 @@ class Ledger:
     def _standing_refusal(self) -> Refused | None:
         if self._state.halted is not None:
             return Refused(Refusal.HALTED, self._state.halted.what)
+        if self._held:
+            return Refused(Refusal.BUSY, "the log is being made whole", retry_after_s=HELD_RETRY_S)
         free = self._free_bytes()
         if free < self._limits.free_disk_floor:
             return _storage_full(f"{free >> 20} MiB free, {self._limits.free_disk_floor >> 20} MiB kept")

@@ -115,7 +115,10 @@ class ListBook:
         return None if row is None else HeldList(*row)
 
     def held(self, leaf: int) -> HeldList:
-        """The list at ``leaf``, which is a snapshot's."""
+        """The list at ``leaf``, which is a snapshot's; one that this group adds too."""
+        staged = next((held for held in self._staged.values() if held.leaf == leaf), None)
+        if staged is not None:
+            return staged
         row = self._connection.execute("SELECT depth, raws FROM lists WHERE leaf = ?", (leaf,)).fetchone()
         return HeldList(leaf, *row)
 

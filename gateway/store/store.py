@@ -13,6 +13,7 @@ from gateway.core.conflict import KnownTexts
 from gateway.core.notice import Notice
 from gateway.core.refusal import Refused
 from gateway.core.submission import Appended, Brought, Facts, Question, Submission
+from gateway.core.sync.pulled import Pulled
 from gateway.model import (
     Batch,
     Beginning,
@@ -143,6 +144,18 @@ class Store:
         :class:`gateway.core.evidence.EvidenceInvalid` for a ``seen`` that ``key`` has not signed.
         """
         return await self._thread.run(lambda ledger: ledger.begin_epoch(why))
+
+    async def hold(self, *, held: bool) -> None:
+        """While held nothing is logged but what :meth:`adopt` brings: uploads are refused as BUSY."""
+        await self._thread.run(lambda ledger: ledger.hold(held=held))
+
+    async def adopt(self, pulled: Pulled, size: int, root: bytes) -> int | None:
+        """Log entries of our own again that an older disk lacks, durably; the log's size then.
+
+        None, and nothing logged, where they do not lead from this log to the tree of ``size`` with ``root``.
+        Raises :class:`gateway.store.adopting.NotOurs` for what our log could not have held.
+        """
+        return await self._thread.run(lambda ledger: ledger.adopt(pulled, size, root))
 
     async def ended_epochs(self) -> list[EndedEpoch]:
         """Epochs that are over, the oldest first, each with what was told of its end."""

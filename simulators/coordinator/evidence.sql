@@ -10,6 +10,15 @@ CREATE TABLE IF NOT EXISTS proofs (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS proofs_by_conflict ON proofs (key, nonce);
 
+-- What a gateway that has lost its disk needs of its lists.
+CREATE TABLE IF NOT EXISTS differences (
+    origin INTEGER NOT NULL,
+    leaf   INTEGER NOT NULL,
+    base   INTEGER,
+    ops    BLOB NOT NULL,
+    PRIMARY KEY (origin, leaf)
+);
+
 CREATE TABLE IF NOT EXISTS decisions (
     key    BLOB NOT NULL,
     nonce  INTEGER NOT NULL,

@@ -2,6 +2,7 @@
 
     before HELLO   HELLO → WELCOME, CATCHUP, FORK or REJECT
     after WELCOME  OFFER → WANT, ENTRIES, COMMIT → ACK or NEED_HASHES, HASHES → MISSING or ACK, OBJECTS → ACK
+    after CATCHUP  PULL → LOG…
     after either   HEARTBEAT → TIME, FETCH → BODIES, BODIES, EVIDENCE → NOTED, FOLLOW → NOTICE…
     closed         anything, unread
 
@@ -18,6 +19,7 @@ from hashlib import sha256
 from simulators.coordinator import wire
 from simulators.coordinator.acks import TrustedLog
 from simulators.coordinator.authority import Authority
+from simulators.coordinator.giving_back import giving_back
 from simulators.coordinator.heads import compare
 from simulators.coordinator.log import Forked, VerifiedLog
 from simulators.coordinator.records import Admission, Gateway, Origin
@@ -31,6 +33,9 @@ Array = list[object]
 
 MAX_AHEAD = 8
 """Notices that are sent and not yet kept by the gateway."""
+
+MAX_EPOCHS = 64
+"""Of one gateway; what begins so often has a fault that no further epoch mends."""
 
 MAX_FETCHES = 16
 """FETCHes of ours without BODIES; a further one is refused."""
@@ -66,6 +71,8 @@ class Session:
         self._noticed = 0
         """The newest that was sent to it."""
         self._log: VerifiedLog | TrustedLog | None = None
+        self._behind: Origin | None = None
+        """The log of a gateway whose disk is older than that."""
         self._bound: tuple[object, ...] = ()
         """What binds a signature of ours to this very link, once HELLO has verified."""
         self._fetches: dict[int, tuple[tuple[bytes, ...], Future[list[bytes | None]]]] = {}
@@ -154,8 +161,10 @@ class Session:
                 return self._follow(message.number)
             case wire.Hello():
                 raise Malformed("a second HELLO")
+        if isinstance(message, wire.Pull):
+            return self._pull(message.start)
         if self._log is None:
-            raise Malformed("nothing is taken after CATCHUP")
+            raise Malformed("nothing but PULL is taken after CATCHUP")
         return self._log.take(message)
 
     def _hello(self, hello: wire.Hello) -> Array:
@@ -201,6 +210,9 @@ class Session:
 
     def _open(self, hello: wire.Hello, gateway: Gateway, head: Checkpoint) -> Array:
         authority = self._authority
+        later = self._later(hello.origin, gateway.id)
+        if later is not None:
+            return self._close([wire.LATER, later.name, later.cosigned])[0]
         origin = authority.store.origin(hello.origin, gateway.id)
         if origin.fork:
             raise Forked(origin.fork)
@@ -212,16 +224,33 @@ class Session:
             size += 1
         signature = authority.sign_link(*self._bound, size, time, authority.name)
         if behind:
+            self._behind = origin
             return [wire.CATCHUP, size, origin.cosigned, time, signature]
         log = VerifiedLog if authority.verify else TrustedLog
         self._log = log(authority, origin, NoteKey(hello.origin, hello.key), self.nonce)
         return [wire.WELCOME, size, origin.cosigned, time, signature]
+
+    def _later(self, name: str, gateway: str) -> Origin | None:
+        """The newest epoch of the gateway that holds entries, where it is later than the one named."""
+        ours = [one for one in self._authority.store.origins() if one.gateway == gateway]
+        known = {one.name for one in ours}
+        if name not in known and len(known) >= MAX_EPOCHS:
+            raise Rejected(
+                "protocol", f"more than {MAX_EPOCHS} epochs of one gateway: something is wrong with it"
+            )
+        newest = max((one for one in ours if one.range.size), key=lambda one: _epoch(one.name), default=None)
+        return newest if newest is not None and _epoch(newest.name) > _epoch(name) else None
 
     def _compare(self, origin: Origin, key: bytes, head: Checkpoint, note: bytes | None) -> None:
         fork = None if note is None else compare(self._authority, origin, key, head, note)
         if fork is not None:
             self._authority.store.keep_fork(origin, fork, self._authority.now_ms(), bars=True)
             raise Forked(fork)
+
+    def _pull(self, start: int) -> list[Array]:
+        if self._behind is None or not 0 <= start < self._behind.range.size:
+            raise Malformed(f"a PULL from {start} where nothing is to catch up")
+        return giving_back(self._authority.store, self._behind, start)
 
     def _bodies(self, message: wire.Bodies) -> None:
         hashes, answer = self._fetches.pop(message.id, ((), None))
@@ -231,6 +260,10 @@ class Session:
             if body is not None and object_hash(body) != wanted:
                 raise Malformed("a body of another hash")
         answer.set_result(list(message.bodies))
+
+
+def _epoch(origin: str) -> int:
+    return int(origin.rpartition("/")[2])
 
 
 def _short(text: str) -> str:

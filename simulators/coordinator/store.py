@@ -14,6 +14,7 @@ from pathlib import Path
 from simulators.coordinator.records import (
     Admission,
     Applied,
+    Entry,
     Fork,
     Gateway,
     JudgedEntry,
@@ -222,6 +223,29 @@ class Store:
             origin.n,
         )
         return {row[0] for row in rows}
+
+    def entries(self, origin: Origin, start: int, end: int) -> list[tuple[Entry, list[bytes]]]:
+        """Entries of a log with their objects, as they came."""
+        objects: dict[int, list[bytes]] = {}
+        rows = self._db.execute(
+            "SELECT c.leaf, o.body FROM covered c JOIN objects o ON o.n = c.object"
+            " WHERE c.origin = ? AND c.leaf >= ? AND c.leaf < ? ORDER BY c.ordinal",
+            (origin.n, start, end),
+        )
+        for leaf, body in rows:
+            objects.setdefault(leaf, []).append(body)
+        leaves = self._db.execute(
+            "SELECT l.leaf, l.kind, l.received_at, l.quality, l.radio, d.base, d.ops FROM leaves l"
+            " LEFT JOIN differences d ON d.origin = l.origin AND d.leaf = l.leaf"
+            " WHERE l.origin = ? AND l.leaf >= ? AND l.leaf < ? ORDER BY l.leaf",
+            (origin.n, start, end),
+        ).fetchall()
+        found = []
+        for leaf, kind, received_at, quality, radio, base, ops in leaves:
+            bodies = objects.get(leaf, [])
+            listed = None if ops is None else (base, ops)
+            found.append((Entry(kind, received_at, quality, radio, len(bodies), listed), bodies))
+        return found
 
     # What judging needs
 
@@ -467,6 +491,10 @@ class Store:
                 for one in applied.entries
                 if one.kept_list
             ],
+        )
+        self._db.executemany(
+            "INSERT INTO differences VALUES (?, ?, ?, ?)",
+            [(n, one.leaf, *one.entry.list) for one in applied.entries if one.entry.list],
         )
         return ordinal, repeated
 

@@ -23,7 +23,9 @@ OFFER, WANT, ENTRIES, COMMIT, ACK, MISSING, NEED_HASHES, HASHES, OBJECTS = range
 FETCH, BODIES = 20, 21
 HEARTBEAT, TIME = 30, 31
 EVIDENCE, NOTED, NOTICE, FOLLOW = 40, 41, 42, 43
+PULL, LOG, LATER = 44, 45, 46
 MAX_EVIDENCE = 8
+MAX_PART = 24 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,25 @@ class Follow:
     number: int
 
 
-Message = Hello | Offer | Entries | Commit | Hashes | Objects | Fetch | Bodies | Heartbeat | Evidence | Follow
+@dataclass(frozen=True, slots=True)
+class Pull:
+    start: int
+
+
+Message = (
+    Hello
+    | Offer
+    | Entries
+    | Commit
+    | Hashes
+    | Objects
+    | Fetch
+    | Bodies
+    | Heartbeat
+    | Evidence
+    | Follow
+    | Pull
+)
 
 
 def read(data: bytes) -> Message:
@@ -231,6 +251,10 @@ def _evidence(fields: list[object]) -> Evidence:
     return Evidence(bodies)
 
 
+def _pull(fields: list[object]) -> Pull:
+    return Pull(integer(fields[0]))
+
+
 def _follow(fields: list[object]) -> Follow:
     return Follow(integer(fields[0]))
 
@@ -281,4 +305,5 @@ _READERS: dict[int, tuple[int, Callable[[list[object]], Message]]] = {
     HEARTBEAT: (1, _heartbeat),
     EVIDENCE: (1, _evidence),
     FOLLOW: (1, _follow),
+    PULL: (1, _pull),
 }

@@ -167,37 +167,6 @@ async def test_not_being_registered_is_retried_until_somebody_registers(tmp_path
 # What a person must look at.
 
 
-async def test_an_older_disk_is_detected_and_nothing_more_is_logged(rig: Rig, tmp_path: Path) -> None:
-    await rig.append(0, 6)
-    async with running(rig.make_link()):
-        await rig.acked(6)
-    async with open_store(tmp_path / "older.db") as older:
-        restored = Rig(older, rig.coordinator)
-        await restored.append(0, 2)
-        async with running(restored.make_link()) as task:
-            with pytest.raises(NeedsPerson, match="restored from an older copy"):
-                await task
-        assert (await older.head()).halted is not None
-        async with running(restored.make_link()) as task:
-            with pytest.raises(NeedsPerson, match="restored from an older copy"):
-                await task
-        assert restored.link.figures.connects == 0
-        assert (await older.head()).signed_size == 0
-
-
-async def test_an_older_disk_that_went_another_way_is_a_fork(rig: Rig, tmp_path: Path) -> None:
-    await rig.append(0, 6)
-    async with running(rig.make_link()):
-        await rig.acked(6)
-    async with open_store(tmp_path / "older.db") as older:
-        restored = Rig(older, rig.coordinator)
-        await restored.append(0, 9, salt="another way")
-        async with running(restored.make_link()) as task:
-            with pytest.raises(NeedsPerson, match="has signed root"):
-                await task
-        assert (await older.head()).halted is not None
-
-
 async def test_a_signature_forgotten_in_a_crash_is_no_restore(rig: Rig, tmp_path: Path) -> None:
     await rig.append(0, 6)
     async with running(rig.make_link()):

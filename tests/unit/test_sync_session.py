@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from scripted_coordinator import (
     COORDINATOR,
     COSIGNER,
+    GATEWAY,
     INSTANCE,
     NONCE_C,
     NONCE_G,
@@ -38,12 +39,15 @@ from scripted_coordinator import (
 
 from gateway.core.sync import (
     Acked,
+    Adopt,
+    BeginEpoch,
     Closed,
     Connected,
     Event,
     Fault,
     Halted,
     HaltReason,
+    Hold,
     Record,
     Send,
     State,
@@ -248,39 +252,103 @@ def test_another_coordinator_key_halts_the_link_and_leaves_the_log_alone() -> No
     assert not halt.stops_the_log
 
 
-def test_a_restored_disk_is_detected_and_stops_the_log() -> None:
+def begun(log: MemoryLog, *heard: bytes) -> BeginEpoch:
+    session, events = log.session(), list[Event]()
+    for data in heard:
+        events = log.hear(session, data)
+    assert session.state is State.OVER
+    return only(BeginEpoch, events)
+
+
+def test_a_restored_disk_asks_for_what_it_lacks_and_nothing_else_is_logged_meanwhile() -> None:
     newer, older = MemoryLog.of(9), MemoryLog.of(4)
     older.sign(4)
-    halt = halted(older, challenge(), catchup(9, newer.cosigned(9)))
-    assert halt.reason is HaltReason.RESTORE
-    assert halt.stops_the_log
-    assert halt.evidence == (newer.cosigned(9),)
-    assert "9 leaves" in halt.what
+    session = older.session()
+    older.hear(session, challenge())
+    events = older.hear(session, catchup(9, newer.cosigned(9)))
+    assert [type(event) for event in events] == [Connected, Hold, Send]
+    assert sent(events) == [[44, 4]]
+    assert session.state is State.CATCHING
+
+
+def test_what_comes_back_in_parts_is_taken_as_one_piece_and_asked_on_until_the_log_is_whole() -> None:
+    newer, older = MemoryLog.of(9), MemoryLog.of(4)
+    session = older.session()
+    older.hear(session, challenge())
+    older.hear(session, catchup(9, newer.cosigned(9)))
+    body = cbor2.dumps([6, "text", "sig"])
+    whole = zstandard.ZstdCompressor().compress(
+        cbor2.dumps([bytes([2]) + b"\x04", ["lora"], [1], [body], [b"n" * 32]])
+    )
+    assert session.receive(message(45, 4, 0, 2, whole[:9])) == []
+    adopt = only(Adopt, session.receive(message(45, 4, 1, 2, whole[9:])))
+    assert (adopt.size, adopt.root, adopt.pulled.start, adopt.pulled.end) == (9, newer.root(9), 4, 5)
+    assert adopt.pulled.entries[0].objects == (body,)
+    assert sent(session.adopted(5)) == [[44, 5]]
+    events = session.adopted(9)
+    assert [type(event) for event in events] == [Record, Acked, Closed]
+
+
+def test_a_restored_disk_that_had_gone_on_begins_a_new_epoch() -> None:
+    newer, older = MemoryLog.of(9), MemoryLog.of(4)
+    session = older.session()
+    older.hear(session, challenge())
+    older.hear(session, catchup(9, newer.cosigned(9)))
+    again = only(BeginEpoch, session.adopted(None))
+    assert (again.why, again.seen) == ("restore", newer.cosigned(9))
+    assert "9 leaves" in again.what and "log resume" in again.fix
+
+
+@pytest.mark.parametrize(
+    "part",
+    [(3, 0, 1, b""), (4, 1, 2, b""), (4, 0, 600, b""), (4, 0, 1, b"no zstd"), (4, 0, 1, bytes(25 << 10))],
+)
+def test_a_piece_of_the_log_that_makes_no_sense_ends_the_link(part: tuple[int, int, int, bytes]) -> None:
+    newer, older = MemoryLog.of(9), MemoryLog.of(4)
+    session = older.session()
+    older.hear(session, challenge())
+    older.hear(session, catchup(9, newer.cosigned(9)))
+    assert fault(session.receive(message(45, *part))) in (Fault.OUT_OF_TURN, Fault.GARBAGE)
+
+
+def test_a_later_epoch_of_our_own_key_is_gone_beyond() -> None:
+    log = MemoryLog.of(3)
+    note = notes.sign_checkpoint(notes.Checkpoint("offgrid/gw-1/3", 2, b"r" * 32), GATEWAY)
+    cosigned_note = notes.cosign(note, COSIGNER, COORDINATOR, NOW_MS // 1000)
+    again = begun(log, challenge(), message(46, "offgrid/gw-1/3", cosigned_note))
+    assert (again.why, again.seen) == ("restore", cosigned_note)
+
+
+@pytest.mark.parametrize("origin", [ORIGIN, "offgrid/gw-2/3"])
+def test_a_later_epoch_that_is_not_later_or_not_ours_is_a_lie(origin: str) -> None:
+    log = MemoryLog.of(3)
+    note = notes.sign_checkpoint(notes.Checkpoint(origin, 2, b"r" * 32), GATEWAY)
+    session = log.session()
+    log.hear(session, challenge())
+    lie = message(46, origin, notes.cosign(note, COSIGNER, COORDINATOR, NOW_MS // 1000))
+    assert fault(log.hear(session, lie)) is Fault.BAD_CHECKPOINT
 
 
 def test_a_restored_disk_that_went_another_way_is_a_fork() -> None:
     ours, theirs = MemoryLog.of(9, salt="ours"), MemoryLog.of(9, salt="theirs")
-    halt = halted(ours, challenge(), catchup(7, theirs.cosigned(7)))
-    assert halt.reason is HaltReason.FORK
-    assert halt.stops_the_log
+    assert begun(ours, challenge(), catchup(7, theirs.cosigned(7))).why == "fork"
 
 
 def test_a_welcome_under_another_root_signed_by_us_is_a_fork() -> None:
     ours, theirs = MemoryLog.of(3, salt="ours"), MemoryLog.of(3, salt="theirs")
     ours.sign(3)
-    halt = halted(ours, challenge(), welcome(3, theirs.cosigned(3)))
-    assert halt.reason is HaltReason.FORK
-    assert halt.evidence == (theirs.cosigned(3),)
+    again = begun(ours, challenge(), welcome(3, theirs.cosigned(3)))
+    assert (again.why, again.seen) == ("fork", theirs.cosigned(3))
+    assert "second gateway or disk" in again.fix
 
 
 @pytest.mark.parametrize("second", [3, 5, 40])
-def test_fork_with_a_checkpoint_that_our_log_does_not_repeat_stops_the_log(second: int) -> None:
+def test_fork_with_a_checkpoint_that_our_log_does_not_repeat_begins_a_new_epoch(second: int) -> None:
     ours, theirs = MemoryLog.of(6, salt="ours"), MemoryLog.of(max(second, 6), salt="theirs")
     a = ours.sign(3)
     b = signed_note(theirs.root(second), second)
-    halt = halted(ours, challenge(), message(5, a, b, 3, theirs.root(3)))
-    assert halt.reason is HaltReason.FORK
-    assert halt.evidence == (a, b)
+    again = begun(ours, challenge(), message(5, a, b, 3, theirs.root(3)))
+    assert (again.why, again.seen) == ("fork", b)
 
 
 def test_a_clone_stops_the_log() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from gateway.core.sync.events import (
     Acked,
+    Adopt,
+    BeginEpoch,
     Closed,
     Connected,
     Event,
@@ -11,6 +13,7 @@ from gateway.core.sync.events import (
     Fault,
     Halted,
     HaltReason,
+    Hold,
     ReadBatch,
     ReadBodies,
     ReadEvidence,
@@ -28,6 +31,8 @@ from gateway.core.sync.session import Session, State
 __all__ = [
     "MAX_HEARD_BYTES",
     "Acked",
+    "Adopt",
+    "BeginEpoch",
     "Closed",
     "Connected",
     "Event",
@@ -35,6 +40,7 @@ __all__ = [
     "Fault",
     "HaltReason",
     "Halted",
+    "Hold",
     "Local",
     "ReadBatch",
     "ReadBodies",

@@ -10,6 +10,10 @@ Wants are answered by calling the session, before the next message is given to i
     EvidenceHeld(hashes)             remember that the coordinator has these
     Supplied(bodies)                 bodies that evidence lacked
     TakeNotice(notice)               keep it; comes before the Send that says it is kept
+    Hold()                           let nothing be logged while this session lasts but what it adopts
+    Adopt(pulled, size, root)        → session.adopted(the log's size with these entries, None where they
+                                     do not lead from our log to that root)
+    BeginEpoch(…)                    go on under the next epoch; the session is over
     Record(size, note)               remember that this checkpoint was signed; comes before the Send of it
 
     Connected, Acked, TimeTold       news; Acked only with a cosignature that was verified
@@ -23,6 +27,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gateway.core.notice import Notice
+from gateway.core.sync.pulled import Pulled
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,28 @@ class TakeNotice:
     """Signed by the pinned key, the next in its order, and in its form."""
 
     notice: Notice
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    pulled: Pulled
+    size: int
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class BeginEpoch:
+    """``seen`` is a checkpoint of our own key that our log does not repeat; ``why`` is a word for it."""
+
+    why: str
+    seen: bytes
+    what: str
+    fix: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +156,6 @@ class HaltReason(StrEnum):
     """What a person must look at."""
 
     COORDINATOR_KEY = "coordinator_key"
-    RESTORE = "restore"
-    FORK = "fork"
     CLONE = "clone"
     DAMAGED = "damaged"
 
@@ -150,10 +175,10 @@ class Halted:
 
         A changed key is a matter of the link alone: else anyone on the way could silence the radios.
         """
-        return self.reason in (HaltReason.RESTORE, HaltReason.FORK, HaltReason.CLONE)
+        return self.reason is HaltReason.CLONE
 
 
 Want = (
     Send | ReadRoots | ReadBatch | ReadBodies | ReadEvidence | EvidenceHeld | Supplied | TakeNotice | Record
 )
-Event = Want | Connected | Acked | TimeTold | Closed | Halted
+Event = Want | Hold | Adopt | BeginEpoch | Connected | Acked | TimeTold | Closed | Halted

@@ -325,10 +325,42 @@ class Follow(Message):
     number: int = _uint()
 
 
+@dataclass(frozen=True, slots=True)
+class Pull(Message):
+    """Asks for our own log from ``start``, up to the checkpoint of CATCHUP."""
+
+    TYPE: ClassVar[int] = 44
+    start: int = _uint()
+
+
+MAX_PART_BYTES = 24 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class LogPart(Message):
+    """Part ``part`` (from 0) of ``parts`` that answer the PULL from ``start``."""
+
+    TYPE: ClassVar[int] = 45
+    start: int = _uint()
+    part: int = _uint()
+    parts: int = _uint()
+    data: bytes = _octets_to(MAX_PART_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Later(Message):
+    """The coordinator holds a later epoch of this gateway: its newest checkpoint there, cosigned."""
+
+    TYPE: ClassVar[int] = 46
+    origin: str = _text()
+    checkpoint: bytes = _note()
+
+
 _KINDS: tuple[type[Message], ...] = (
     *(Challenge, Hello, Welcome, Catchup, Fork, Reject),
     *(Offer, Want, Entries, Commit, Ack, Missing, NeedHashes, Hashes, Objects),
     *(Fetch, Bodies, Heartbeat, Time, Evidence, Noted, Noticed, Follow),
+    *(Pull, LogPart, Later),
 )
 _CLASSES = {cls.TYPE: cls for cls in _KINDS}
 _READERS: Mapping[type[Message], tuple[Reader, ...]] = {

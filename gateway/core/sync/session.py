@@ -2,7 +2,8 @@
 
     state       legal messages                               and then
     CHALLENGE   CHALLENGE                                    HELLO → WELCOME
-    WELCOME     WELCOME, CATCHUP, FORK                       own roots asked for → OPEN, or over
+    WELCOME     WELCOME, CATCHUP, FORK, LATER                own roots asked for → OPEN, CATCHING, or over
+    CATCHING    LOG                                          CATCHING, until our log is whole: then over
     OPEN        WANT, ACK, MISSING, NEED_HASHES,             OPEN, or over
                 FETCH, TIME, FORK, NOTED, NOTICE, BODIES
     OVER        anything, unread                             OVER
@@ -20,20 +21,25 @@ from typing import Any
 
 from gateway.core.cbor import CborError
 from gateway.core.checkpoint import Checkpoint, sign_checkpoint
+from gateway.core.entry import epoch_of
 from gateway.core.note import NoteInvalid, VerifierKey
-from gateway.core.sync import halting
+from gateway.core.sync import halting, healing
 from gateway.core.sync import messages as wire
 from gateway.core.sync.batch import BitmapInvalid, NotWhole, Offered
 from gateway.core.sync.beside import Beside
 from gateway.core.sync.breach import Breach
+from gateway.core.sync.catching import Catching
 from gateway.core.sync.checkpoints import Own, Stranger, open_own, with_cosignature
 from gateway.core.sync.events import (
     Acked,
+    Adopt,
+    BeginEpoch,
     Closed,
     Connected,
     Event,
     Fault,
     Halted,
+    Hold,
     ReadBatch,
     ReadBodies,
     ReadRoots,
@@ -52,6 +58,7 @@ class State(Enum):
     CHALLENGE = "challenge"
     WELCOME = "welcome"
     OPEN = "open"
+    CATCHING = "catching"
     OVER = "over"
 
 
@@ -81,6 +88,7 @@ class Session:
         self._flight = Flight()
         newest = standing.notices
         self._beside = None if newest is None else Beside(local.coordinator.public_key, newest)
+        self._catching: Catching
         self._judge: Callable[[Roots], None] | None = None
         self._told: dict[str, object] = {}
         self._heard: bytes | None = None
@@ -195,7 +203,7 @@ class Session:
     def _welcomed(self, message: wire.Welcome, checkpoint: Checkpoint, roots: Roots) -> None:
         own = roots.get(checkpoint.size)
         if own != checkpoint.root:
-            return self._halt(halting.fork(checkpoint, own, message.checkpoint or b""))
+            return self._begin_again(healing.fork(checkpoint, own, message.checkpoint or b""))
         self._open(message)
 
     def _open(self, message: wire.Welcome) -> None:
@@ -218,13 +226,51 @@ class Session:
     def _caught_up(self, message: wire.Catchup, checkpoint: Checkpoint, roots: Roots) -> None:
         own = roots.get(message.size)
         if own is None:
-            return self._halt(halting.restore(checkpoint, self._size, message.checkpoint))
+            return self._catch_up(message, checkpoint)
         if own != checkpoint.root:
-            return self._halt(halting.fork(checkpoint, own, message.checkpoint))
+            return self._begin_again(healing.fork(checkpoint, own, message.checkpoint))
         # What was signed is recorded with a later commit: a crash between COMMIT and that one forgets it.
         self._events.append(Record(message.size, message.checkpoint))
         self._acknowledge(message.size, message.checkpoint)
         self._close(Fault.CAUGHT_UP, f"the coordinator holds our checkpoint at {message.size}")
+
+    def _on_later(self, message: wire.Later) -> None:
+        own = Own(VerifierKey(message.origin, self._local.key), self._local.coordinator)
+        checkpoint = open_own(own, message.checkpoint, cosigned=True)
+        ours = self._standing.origin
+        if message.origin.rpartition("/")[0] != ours.rpartition("/")[0] or not checkpoint.size:
+            raise Breach(Fault.BAD_CHECKPOINT, f"LATER with {message.origin}, a log of somebody else")
+        if epoch_of(message.origin) <= epoch_of(ours):
+            raise Breach(Fault.BAD_CHECKPOINT, f"LATER with {message.origin}, which is not later than {ours}")
+        self._begin_again(healing.later(checkpoint, message.checkpoint))
+
+    def _catch_up(self, message: wire.Catchup, checkpoint: Checkpoint) -> None:
+        """Our disk is older than what our key has signed: the rest is asked for, and proved by pieces."""
+        self.state = State.CATCHING
+        self._catching = Catching(checkpoint, message.checkpoint)
+        self._events += [Connected(self._size, message.unix_ms), Hold()]
+        self._send(wire.Pull(self._size))
+
+    def _on_log(self, message: wire.LogPart) -> None:
+        pulled = self._catching.take(message, self._size)
+        if pulled is not None:
+            checkpoint = self._catching.checkpoint
+            self._events.append(Adopt(pulled, checkpoint.size, checkpoint.root))
+
+    def adopted(self, size: int | None) -> list[Event]:
+        """Answers Adopt."""
+        return self._guarded(lambda: self._adopted(size))
+
+    def _adopted(self, size: int | None) -> None:
+        checkpoint, note = self._catching.checkpoint, self._catching.note
+        if size is None:
+            return self._begin_again(healing.went_on(checkpoint, self._size, note))
+        self._size = size
+        if size < checkpoint.size:
+            return self._send(wire.Pull(size))
+        self._events.append(Record(size, note))
+        self._acknowledge(size, note)
+        self._close(Fault.CAUGHT_UP, f"the log is whole again, {size} leaves")
 
     def _on_fork(self, message: wire.Fork) -> None:
         first, second = open_own(self._own, message.first), open_own(self._own, message.second)
@@ -236,7 +282,7 @@ class Session:
     def _forked(self, heads: tuple[Checkpoint, ...], evidence: tuple[bytes, ...], roots: Roots) -> None:
         for head in heads:
             if (own := roots.get(head.size)) != head.root:
-                return self._halt(halting.fork(head, own, *evidence))
+                return self._begin_again(healing.fork(head, own, evidence[heads.index(head)]))
         raise Breach(Fault.FORK_UNPROVEN, f"FORK at {heads[0].size}, where both are of our own log")
 
     def _on_reject(self, message: wire.Reject) -> None:
@@ -350,6 +396,10 @@ class Session:
         self.state = State.OVER
         self._events.append(Closed(fault, detail, code))
 
+    def _begin_again(self, beginning: BeginEpoch) -> None:
+        self.state = State.OVER
+        self._events.append(beginning)
+
     def _halt(self, halted: Halted) -> None:
         self.state = State.OVER
         self._events.append(halted)
@@ -367,6 +417,9 @@ _TRANSITIONS: Mapping[tuple[State, type[wire.Message]], Callable[[Session, Any],
     (State.WELCOME, wire.Welcome): Session._on_welcome,
     (State.WELCOME, wire.Catchup): Session._on_catchup,
     (State.WELCOME, wire.Fork): Session._on_fork,
+    (State.WELCOME, wire.Later): Session._on_later,
+    (State.CATCHING, wire.LogPart): Session._on_log,
+    (State.CATCHING, wire.Reject): Session._on_reject,
     (State.WELCOME, wire.Reject): Session._on_reject,
     (State.OPEN, wire.Want): Session._on_want,
     (State.OPEN, wire.Ack): Session._on_ack,

@@ -25,11 +25,14 @@ from websockets.frames import CloseCode
 from gateway.clock import Clock
 from gateway.core.sync import (
     Acked,
+    Adopt,
+    BeginEpoch,
     Closed,
     Connected,
     Event,
     EvidenceHeld,
     Halted,
+    Hold,
     ReadBatch,
     ReadBodies,
     ReadEvidence,
@@ -42,13 +45,15 @@ from gateway.core.sync import (
     TimeTold,
 )
 from gateway.core.sync.liveness import LOOK_EVERY_S, Liveness, Verdict
+from gateway.core.sync.pulled import Pulled
 from gateway.core.timekeeper import Timekeeper
 from gateway.errors import NeedsPerson
-from gateway.model import Halt, TimeQuality
+from gateway.model import Beginning, Halt, TimeQuality
 from gateway.services.sync_link.faults import LinkFault
 from gateway.services.sync_link.figures import LinkFigures
 from gateway.services.sync_link.tls import require_dates
 from gateway.store import Store
+from gateway.store.adopting import NotOurs
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +69,7 @@ _HEARTBEAT_GAP_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What a conversation works with, the same for every one of a link.
+    """What a conversation works with, the same for every one of a link; ``key`` is the gateway's.
 
     ``status`` gives what a heartbeat tells beside size, time, quality and bytes; ``stir`` is set when that
     changed and should be told soon. ``worked`` is called at every ACK, ``observe_sync`` with the seconds from
@@ -73,6 +78,7 @@ class Surroundings:
     """
 
     store: Store
+    key: bytes
     clock: Clock
     timekeeper: Timekeeper
     figures: LinkFigures
@@ -96,6 +102,7 @@ class Conversation:
         self._size = size
         self._inbox: asyncio.Queue[Step] = asyncio.Queue(_INBOX)
         self._open = asyncio.Event()
+        self._held = False
         self._liveness = Liveness(around.clock.monotonic())
         self._asked_s: float | None = None  # when HELLO or HEARTBEAT asked for the coordinator's time
 
@@ -107,7 +114,11 @@ class Conversation:
             "heartbeats": self._beat,
             "watch": self._watch,
         }
-        await _until_one_fails({f"link {name}": work() for name, work in works.items()})
+        try:
+            await _until_one_fails({f"link {name}": work() for name, work in works.items()})
+        finally:
+            if self._held:
+                await self._around.store.hold(held=False)
 
     # What happens.
 
@@ -213,6 +224,13 @@ class Conversation:
                     self._figures.offered(batch.end, self._now())
                     root = await store.root_at(batch.end)
                     queue.extend(await asyncio.to_thread(session.batch, batch, root))
+                case Hold():
+                    self._held = True
+                    await store.hold(held=True)
+                case Adopt(pulled, size, root):
+                    queue.extend(session.adopted(await self._adopt(pulled, size, root)))
+                case BeginEpoch() as again:
+                    await self._begin_again(again)
                 case ReadEvidence():
                     # Ahead of a batch that waits to be read.
                     queue.extendleft(reversed(session.evidence(*await store.evidence_to_tell())))
@@ -275,6 +293,27 @@ class Conversation:
         self._figures.acked(size, self._now(), self._around.observe_sync)
         self._around.worked()
         log.debug("acked", extra={"size": size, "latency_s": self._figures.ack_latency_s})
+
+    async def _adopt(self, pulled: Pulled, size: int, root: bytes) -> int | None:
+        try:
+            grown = await self._around.store.adopt(pulled, size, root)
+        except NotOurs as error:
+            raise LinkFault("garbage", f"our own log as it came back: {error}") from None
+        if grown == pulled.start:
+            raise LinkFault("lost", "the disk took nothing of what came back")
+        log.info("caught up", extra={"size": grown, "of": size})
+        return grown
+
+    async def _begin_again(self, again: BeginEpoch) -> None:
+        """Told before it is done: whatever comes after, the log of the daemon says why."""
+        log.error("the log begins again", extra={"reason": again.why, "seen": again.what, "fix": again.fix})
+        told = Halt(what=again.what, fix=again.fix)
+        at = self._around.timekeeper.now()
+        head = await self._around.store.begin_epoch(
+            Beginning(key=self._around.key, why=again.why, told=told, at=at, seen=again.seen)
+        )
+        log.info("epoch begun", extra={"origin": head.origin, "size": head.size})
+        raise LinkFault(again.why, again.what)
 
     async def _halt(self, halted: Halted) -> None:
         evidence = [b64encode(note).decode() for note in halted.evidence]

@@ -104,6 +104,7 @@ class SyncLink:
         self._backoff = Backoff(settings.reconnect_interval_s, (rng or random.SystemRandom()).random)
         self._around = Surroundings(
             store=store,
+            key=local.key,
             clock=clock,
             timekeeper=timekeeper,
             figures=self.figures,
