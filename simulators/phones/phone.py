@@ -143,10 +143,31 @@ class Phone:
         """Connect and subscribe, and leave it at that."""
         connection = await self._connect(gateway)
         try:
-            return await Call.dial(connection, mtu=self.traits.mtu, with_response=self.traits.with_response)
+            if connection.handle not in self._device.connections:  # closed before anybody could look
+                raise PhoneError(f"phone {self.number}: turned away")
+            return await self._unless_gone(connection)
         except BaseException:
             await self._hang_up(connection)
             raise
+
+    async def _unless_gone(self, connection: Connection) -> Call:
+        """A request made after the connection's end would wait 30 s for its answer."""
+        gone = asyncio.Event()
+        connection.on(Connection.EVENT_DISCONNECTION, lambda _reason: gone.set())
+        traits, ending = self.traits, asyncio.create_task(gone.wait())
+        dialling = asyncio.create_task(
+            Call.dial(connection, mtu=traits.mtu, with_response=traits.with_response)
+        )
+        try:
+            await asyncio.wait((dialling, ending), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ending.cancel()
+            while not dialling.done():
+                dialling.cancel()  # again and again: wait_for() of Python 3.11, in bumble, may swallow one
+                await asyncio.wait([dialling], timeout=0.1)
+        if dialling.cancelled():
+            raise PhoneError(f"phone {self.number}: the connection is gone")
+        return dialling.result()
 
     def close(self) -> None:
         """Switch the phone off, as it is: no word to anybody, nothing to wait for."""
