@@ -17,7 +17,9 @@ import click
 PROGRAM = "offgrid-gateway"
 _KEY = "gateway.cli.config"
 _GROUPS = "firmware|log|radios|token"
-_NAMED = re.compile(rf"\b{PROGRAM} (?P<command>(?:{_GROUPS}) [a-z]+|[a-z]+(?:-[a-z]+)*)(?![\w-])(?! --config)")
+_NAMED = re.compile(
+    rf"\b{PROGRAM} (?P<command>(?:{_GROUPS}) [a-z]+|[a-z]+(?:-[a-z]+)*)(?![\w-])(?! --config)"
+)
 
 
 def remember(context: click.Context, option: click.Parameter, path: Path) -> Path:

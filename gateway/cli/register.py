@@ -54,20 +54,21 @@ def enrol(config: Config, token: str) -> None:
     new = _pin(config.storage.pin_path, key)
     click.echo(f"{config.gateway.id}: {'registered' if answer.status == 201 else 'was registered already'}")
     click.echo(f"coordinator's key {'pinned' if new else 'was pinned already'}: {key}")
-    if new:
-        _tell_the_gateway(config)
+    _tell_the_gateway(config)
 
 
 def _tell_the_gateway(config: Config) -> None:
-    """A link without a key waits for a person; one that starts later reads the key by itself."""
+    """A link without a key waits for a person, one that was turned away for its backoff."""
     try:
-        ask(config.control_socket, "restart", {"service": "link"})
+        ask(config.control_socket, "sync")
     except NotRunning:
         return
     except CommandError as error:
         click.echo(
             completed(f"the running gateway was not told ({error}); run: offgrid-gateway sync"), err=True
         )
+        return
+    click.echo("the running gateway tries the coordinator now")
 
 
 @dataclass(frozen=True, slots=True)

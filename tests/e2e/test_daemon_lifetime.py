@@ -387,7 +387,9 @@ async def test_a_key_that_the_coordinator_does_not_know_waits_for_a_person_with_
         token = tmp_path / "token"
         token.write_text("a-token")
         token.chmod(0o600)
-        assert (await here.command("register", "--token-file", str(token)))[0] == 0
+        code, out, _ = await here.command("register", "--token-file", str(token))
+        assert (code, out.splitlines()[-1]) == (0, "the running gateway tries the coordinator now")
+        await daemon.said("coordinator connected")
         code, out, _ = await here.command("sync")
         assert (code, out) == (0, "connected; 0 of 0 leaves are cosigned, nothing waits\n")
         assert (await daemon.get("/status")).json["link"]["state"] == "connected"
