@@ -17,7 +17,7 @@ from gateway.cli.register import enrol, stored_token
 from gateway.config import Config, load
 from gateway.config.explained import SYSTEM_FOLDER, explained
 from gateway.errors import CommandError, ConfigError, GatewayError
-from gateway.keys import Owner, durable
+from gateway.keys import Owner, durable, is_handed_over
 from gateway.services.doctor import Finding, Host, examine
 from gateway.systemclock import SystemClock
 
@@ -107,7 +107,8 @@ def _make(config: Config, host: Host) -> None:
     for folder in (config.storage.path.parent, config.runtime_dir):
         if not folder.exists():
             _folder(folder, owner)
-    made = make_keys(security.private_key_path, security.certificate_path, config.gateway.id, owner)
+    keys_owner = Owner() if is_handed_over(security.private_key_path) else owner
+    made = make_keys(security.private_key_path, security.certificate_path, config.gateway.id, keys_owner)
     for path in (security.private_key_path, security.certificate_path):
         click.echo(f"{path}: {'made' if path in made.new_files else 'was there, left as it is'}")
 

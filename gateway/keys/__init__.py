@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from gateway.keys.credentials import handed_over
+from gateway.keys.credentials import handed_over, is_handed_over
 from gateway.keys.durable import Owner
 from gateway.keys.identity import Identity, load_identity
 from gateway.keys.pin import pinned_key, store_pin
 
-__all__ = ["Identity", "Owner", "handed_over", "load_identity", "pinned_key", "store_pin"]
+__all__ = ["Identity", "Owner", "handed_over", "is_handed_over", "load_identity", "pinned_key", "store_pin"]

@@ -24,7 +24,7 @@ from daemon_rig import upload_of, wallet_rows
 
 REPOSITORY = Path(__file__).parents[2]
 TOOLS = REPOSITORY / ".tools"
-BASE = TOOLS / "roots" / "bookworm"
+BASE = TOOLS / "roots" / os.environ.get("OFFGRID_DEBIAN", "bookworm")
 BOOT_S = 60.0
 WAIT_S = 60.0
 
@@ -51,7 +51,7 @@ def require_machines() -> None:
     with suppress(FileNotFoundError), (BASE.parent / ".lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
     if shutil.which("systemd-nspawn", path=_path()) is None or not (BASE / ".complete").exists():
-        message = "no .tools/roots/bookworm or systemd-nspawn: ./scripts/test-debian.sh fetches them"
+        message = f"no {BASE} or systemd-nspawn: ./scripts/test-debian.sh fetches them"
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
 
 

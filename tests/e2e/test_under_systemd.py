@@ -113,7 +113,7 @@ def test_the_service_opens_its_radios_also_late_ones_and_nothing_else(machine: M
     assert re.search(
         r"/opt/ttyS9 (opened|Input/output error|No such device)", said
     )  # the kernel has it, or not
-    assert "/etc/offgrid/gateway.key Permission denied" in said  # the key is root's; a copy was handed over
+    assert "/etc/offgrid/gateway.key Permission denied" in said
 
 
 def test_systemd_and_udev_understand_every_line_and_find_the_service_little_exposed(machine: Machine) -> None:

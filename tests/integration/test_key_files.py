@@ -19,7 +19,7 @@ from nacl.signing import VerifyKey
 
 from gateway.core.pin import CoordinatorKey
 from gateway.errors import FatalError, KeyFileError, NeedsPerson
-from gateway.keys import durable, handed_over, load_identity, pinned_key, store_pin
+from gateway.keys import durable, handed_over, is_handed_over, load_identity, pinned_key, store_pin
 from gateway.keys.generate import make_keys
 
 
@@ -296,3 +296,17 @@ def test_a_key_that_systemd_hands_over_is_taken_in_place_of_the_file(tmp_path: P
     (tmp_path / "gateway.key").touch()
     assert handed_over(key, credentials) == tmp_path / "gateway.key"
     assert handed_over(key, {}) == key
+
+
+def test_whether_systemd_hands_a_key_over_stands_in_the_unit_or_in_a_drop_in_of_it(tmp_path: Path) -> None:
+    shipped = Path(__file__).parents[2] / "systemd" / "offgrid-gateway.service"
+    units = tmp_path / "usr/lib/systemd/system"
+    default, own = Path("/etc/offgrid/gateway.key"), Path("/srv/gateway.key")
+    assert not is_handed_over(default, tmp_path)
+    units.mkdir(parents=True)
+    (units / shipped.name).write_text(shipped.read_text())
+    assert (is_handed_over(default, tmp_path), is_handed_over(own, tmp_path)) == (True, False)
+    drop_ins = tmp_path / "etc/systemd/system/offgrid-gateway.service.d"
+    drop_ins.mkdir(parents=True)
+    (drop_ins / "key.conf").write_text("[Service]\nLoadCredential=gateway.key:/srv/gateway.key\n")
+    assert is_handed_over(own, tmp_path)

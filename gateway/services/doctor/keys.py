@@ -6,7 +6,7 @@ import os
 
 from gateway.core.certificate import read_validity
 from gateway.errors import KeyFileError, NeedsPerson
-from gateway.keys import load_identity, pinned_key
+from gateway.keys import is_handed_over, load_identity, pinned_key
 from gateway.services.doctor.check import Check, Outcome, Patient, failed, passed, skipped, warned
 
 DAY_MS = 86_400_000
@@ -24,7 +24,7 @@ def _keys(patient: Patient) -> Outcome:
         seen, _, fix = str(error).partition("; ")
         return failed(seen, fix or "move both files away and run: offgrid-gateway keygen")
     key = security.private_key_path
-    if not host.may(key, os.R_OK):
+    if not host.may(key, os.R_OK) and not is_handed_over(key, host.root):
         return failed(f"{host.account.name} may not read {key}", f"run: sudo chown {host.account.name} {key}")
     return passed(f"public key {identity.registration_key_base64}")
 
