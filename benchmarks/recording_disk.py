@@ -247,7 +247,7 @@ def connect_to(
     """A connection factory for the store; checkpoints come early, so that small runs see many of them."""
     rewrite = {
         "PRAGMA synchronous=FULL": f"PRAGMA synchronous={synchronous}",
-        "PRAGMA wal_autocheckpoint=1000": f"PRAGMA wal_autocheckpoint={autocheckpoint}",
+        "PRAGMA wal_autocheckpoint=2000": f"PRAGMA wal_autocheckpoint={autocheckpoint}",
     }
     pretend: dict[str, object] = {"PRAGMA synchronous": 2}
     return lambda path: DiskConnection(disk, path, rewrite, pretend)

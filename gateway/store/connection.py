@@ -29,7 +29,7 @@ _SETTINGS = (
     # Before anything touches the WAL: then its index lives in memory, and the file is ours until we close.
     "PRAGMA locking_mode=EXCLUSIVE",
     "PRAGMA synchronous=FULL",
-    "PRAGMA wal_autocheckpoint=1000",
+    "PRAGMA wal_autocheckpoint=2000",
     "PRAGMA journal_size_limit=16777216",
     "PRAGMA mmap_size=0",
     "PRAGMA cache_size=-8192",

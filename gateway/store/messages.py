@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from gateway.core.submission import Brought, HeldPlace
+from gateway.core.submission import Brought
 from gateway.store.connection import Connection
+from gateway.store.state import LogState
 
 _NEWEST = (
     "SELECT message, hash, e.leaf, received_at, quality, l.count FROM entries e "
@@ -13,20 +14,18 @@ _NEWEST = (
 _EVIDENCE = "SELECT leaf FROM evidence WHERE id = (SELECT MAX(id) FROM evidence)"
 
 
-def read_brought(connection: Connection, origin: str, first_leaf: int, from_leaf: int) -> list[Brought]:
-    """Snapshots from ``from_leaf`` on that are held with all that came with them, oldest first.
+def read_brought(connection: Connection, state: LogState, entries: int) -> list[Brought]:
+    """Of the newest ``entries`` of this epoch, the snapshots held with all that came with them, oldest first.
 
-    ``first_leaf`` is the origin's. What stands before the newest evidence is left out, for that may be about
-    it: who sends it again is to be told. (Later entries of which something was in conflict have no message.)
+    What stands before the newest evidence is left out, for that may be about it: who sends it again is to be
+    told. (Later entries of which something was in conflict have no message.)
     """
+    from_leaf = state.first_leaf + max(state.size - entries, 0)
     newest = connection.execute(_EVIDENCE).fetchone()
     if newest is not None:
         if newest[0] is None:
             return []  # the coordinator told it, who knows after which leaf
         from_leaf = max(from_leaf, newest[0] + 1)
     # An entry's first object is its snapshot's header, whose hash is H.
-    rows = connection.execute(_NEWEST, (max(from_leaf, first_leaf),))
-    return [
-        Brought(row[0], row[1], origin, HeldPlace(row[2] - first_leaf, row[3], row[4]), row[5])
-        for row in rows
-    ]
+    rows = connection.execute(_NEWEST, (from_leaf,))
+    return [Brought(row[0], row[1], state.origin, state.placed(*row[2:5]), row[5]) for row in rows]

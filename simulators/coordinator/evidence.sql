@@ -18,6 +18,7 @@ CREATE TABLE IF NOT EXISTS differences (
     ops    BLOB NOT NULL,
     PRIMARY KEY (origin, leaf)
 );
+CREATE INDEX IF NOT EXISTS transactions_spent ON transactions (sender, nonce) WHERE state = 1;
 
 CREATE TABLE IF NOT EXISTS decisions (
     key    BLOB NOT NULL,

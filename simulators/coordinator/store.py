@@ -289,9 +289,14 @@ class Store:
 
     def rivals(self, hashes: Iterable[bytes]) -> list[list[Transaction]]:
         """Verified payments by sender and nonce, where one of `hashes` has a rival of another text."""
-        spends = {(one.sender, one.nonce) for one in self._transactions_of(list(hashes))}
+        spends = self._in(
+            "SELECT DISTINCT a.sender, a.nonce FROM transactions a JOIN transactions b"
+            " ON b.sender = a.sender AND b.nonce = a.nonce AND b.identity <> a.identity"
+            " WHERE a.state = 1 AND b.state = 1 AND a.hash IN",
+            list(hashes),
+        )
         found = []
-        for sender, nonce in sorted(spends):
+        for sender, nonce in sorted(set(spends)):
             rows = self._db.execute(
                 "SELECT t.hash, o.body FROM transactions t JOIN objects o ON o.hash = t.hash"
                 " WHERE t.state = 1 AND t.sender = ? AND t.nonce = ? ORDER BY o.n",
@@ -301,10 +306,6 @@ class Store:
             if len(texts) > 1:
                 found.append(list(texts.values()))
         return found
-
-    def _transactions_of(self, hashes: list[bytes]) -> list[Transaction]:
-        bodies = self.bodies(hashes)
-        return [one for _, one in _parsed(bodies.items()) if isinstance(one, Transaction)]
 
     def receipted(self, hashes: Iterable[bytes]) -> list[bytes]:
         """Identities of the payments that these receipts are for."""

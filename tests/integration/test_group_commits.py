@@ -18,7 +18,7 @@ from gateway.store.ledger import CHECKPOINT_COMMITS
 from gateway.store.thread import MAX_GROUP
 
 LONG_S = 3600.0
-AUTOCHECKPOINT_BYTES = 1000 * 4096
+AUTOCHECKPOINT_BYTES = 2000 * 4096
 """From there on SQLite copies a WAL by itself, in a commit."""
 
 
