@@ -16,7 +16,7 @@ import click
 
 PROGRAM = "offgrid-gateway"
 _KEY = "gateway.cli.config"
-_GROUPS = "firmware|log|radios|token"
+_GROUPS = "access-point|bundle|conflicts|firmware|log|radios|token"
 _NAMED = re.compile(
     rf"\b{PROGRAM} (?P<command>(?:{_GROUPS}) [a-z]+|[a-z]+(?:-[a-z]+)*)(?![\w-])(?! --config)"
 )

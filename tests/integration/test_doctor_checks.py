@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -577,6 +578,44 @@ def test_firmware_that_is_there_and_right_is_so_called(machine: Machine) -> None
         (machine.home / "firmware" / f"{name}.bin").write_bytes(image)
     lora(machine, firmware_sha256=dict(TEST_SHA256))
     assert machine.look("firmware").verdict == "pass", machine.look("firmware")
+
+
+def test_the_reset_line_needs_a_chip_that_may_be_opened_and_a_package(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lora(machine)
+    machine.device("/dev/gpiochip0")
+    if find_spec("gpiod") is None and find_spec("RPi") is None:
+        assert "neither gpiod nor RPi.GPIO is installed" in machine.look("gpio").seen
+    (tmp_path / "site" / "gpiod").mkdir(parents=True)
+    (tmp_path / "site" / "gpiod" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    assert machine.look("gpio").verdict == "pass"
+
+
+def test_a_package_that_is_missing_is_named(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metadata = tmp_path / "offgrid_gateway-9.dist-info"
+    metadata.mkdir()
+    lines = (
+        "Name: offgrid-gateway",
+        "Version: 9",
+        "Requires-Dist: click>=8",
+        "Requires-Dist: nonesuch-at-all>=1",
+    )
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\n" + "\n".join(lines) + "\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    finding = machine.look("versions")
+    assert (finding.verdict, finding.seen) == ("fail", "packages are missing: nonesuch-at-all")
+
+
+def test_a_certificate_that_ends_soon_is_a_warning(machine: Machine, tmp_path: Path) -> None:
+    issued = Authority(tmp_path).issue(days=(-30, 5))
+    machine.configure(security={"certificate_path": str(issued.certificate)})
+    machine.host = replace(machine.host, unix_s=time.time)
+    finding = machine.look("certificate")
+    assert (finding.verdict, "expires in 5 days" in finding.seen) == ("warn", True), finding
 
 
 def test_without_a_sound_configuration_the_machine_is_examined_all_the_same(machine: Machine) -> None:
