@@ -70,6 +70,13 @@ def log_commands(config: Config, identity: Identity, store: Store) -> Mapping[st
             store, public_key=identity.public_key, coordinator=_coordinator(config)
         )
 
+    async def epochs(arguments: Arguments) -> object:
+        return await inspection.epochs(store)
+
+    async def resume(arguments: Arguments) -> object:
+        await store.resume()
+        return await inspection.epochs(store)
+
     async def conflicts(arguments: Arguments) -> object:
         return await judged.listed(store)
 
@@ -80,6 +87,8 @@ def log_commands(config: Config, identity: Identity, store: Store) -> Mapping[st
         "log.show": show,
         "log.prove": prove,
         "log.verify": verify,
+        "log.epochs": epochs,
+        "log.resume": resume,
         "conflicts.list": conflicts,
         "conflicts.show": conflict,
     }

@@ -73,6 +73,43 @@ def verify(config_path: Path, as_json: bool) -> None:
         click.echo("every leaf, the root and the checkpoints hold")
 
 
+@command.command("epochs")
+@config_option
+@json_option
+def epochs(config_path: Path, as_json: bool) -> None:
+    """Epochs of the log: which are over, and why."""
+    found = answer(load(config_path), "log.epochs", {})
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    _echo_epochs(found)
+
+
+@command.command("resume")
+@config_option
+def resume(config_path: Path) -> None:
+    """Say that you have looked at why the log halted or began again, and mended it: it goes on."""
+    config = load(config_path)
+    found = answer(config, "log.resume", {})
+    _echo_epochs(found)
+    try:
+        ask(config.control_socket, "sync")
+    except NotRunning:
+        click.echo("the gateway does not run; start it to go on")
+        return
+    click.echo("the log goes on; the coordinator is tried at once")
+
+
+def _echo_epochs(found: Document) -> None:
+    for one in found["ended"]:
+        ended = datetime.fromtimestamp(one["endedAt"] / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        mark = "" if one["seen"] else "  (nobody has looked yet)"
+        click.echo(f"epoch {one['epoch']}: {one['size']} leaves cosigned, ended {ended}{mark}")
+        click.echo(f"  {one['why']}")
+        click.echo(f"  {one['fix']}")
+    _echo_head(found["head"])
+
+
 def _named(what: str) -> dict[str, Any]:
     if what.isascii() and what.isdecimal() and len(what) < 19:
         return {"index": int(what)}

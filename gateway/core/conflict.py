@@ -102,7 +102,7 @@ def suggest(texts: Sequence[Text]) -> Suggestion:
 
 
 class KnownTexts(NamedTuple):
-    """A conflict as it stands: ``texts`` verified here or shown by evidence, with what the rules make of them.
+    """A conflict as it stands: ``texts`` verified here or shown, with what the rules make of them.
 
     ``device`` is the sender's id. ``evidence`` is None while a pruned body is awaited, ``decision`` (a signed
     notice) until the coordinator has decided; it is ``decided`` where that knew of every text held.

@@ -68,6 +68,22 @@ async def prove(store: Store, *, index: int | None = None, content: bytes | None
     }
 
 
+async def epochs(store: Store) -> Answer:
+    """The head, and every epoch that is over: how far it is cosigned, when it ended, why, what to do."""
+    ended = [
+        {
+            "epoch": one.number,
+            "size": one.size,
+            "endedAt": one.ended_at_ms,
+            "why": one.told.what,
+            "fix": one.told.fix,
+            "seen": one.seen,
+        }
+        for one in await store.ended_epochs()
+    ]
+    return {"head": _head(await store.head()), "ended": ended}
+
+
 @dataclass(slots=True)
 class _Findings:
     entries: int = 0

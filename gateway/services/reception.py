@@ -6,11 +6,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from typing import Protocol
 
 from gateway.core.admission import Admission
 from gateway.core.answer import Answer
+from gateway.core.echo import Promised, opened
 from gateway.core.entry import origin_of
 from gateway.core.labels import Label, labelled
 from gateway.core.last_way import Told
@@ -25,15 +27,16 @@ from gateway.core.message.downlink import (
     beacon_payload,
     encode_downlink,
 )
-from gateway.core.message.uplink import Hello, StatusQuery, decode_uplink
+from gateway.core.message.uplink import Echo, Hello, StatusQuery, Uplink, decode_uplink
 from gateway.core.message.wallet_json import decode_snapshot, decode_transactions, decode_upload
 from gateway.core.owed import Owed
 from gateway.core.receipt import promise_leaf, promise_text
 from gateway.core.refusal import Refusal, Refused
 from gateway.core.submission import HeldPlace, Upload
+from gateway.core.wallet.signature import verifies
 from gateway.core.wallet.transaction import Transaction
 from gateway.core.wallet.upload import SnapshotUpload, TransactionsUpload
-from gateway.model import ContentPlace, KnownConflict, Source, Stamp
+from gateway.model import Beginning, ContentPlace, Halt, Head, KnownConflict, Source, Stamp
 from gateway.store import Store
 
 log = logging.getLogger(__name__)
@@ -45,7 +48,12 @@ empty arrays a fifth."""
 REFUSALS_TOLD_A_MINUTE = 30
 """Refusals that get a line in the log; what comes beyond is counted, and told with the next line."""
 
-Decode = Callable[[bytes], SnapshotUpload | TransactionsUpload | Hello | StatusQuery]
+_LOST = (
+    "find out who put an older copy of the disk in place; what is lost, wallets bring again; "
+    "then run: offgrid-gateway log resume"
+)
+
+Decode = Callable[[bytes], Uplink]
 Submit = Callable[[bytes, str, str], Awaitable[bytes]]
 Write = Callable[[Answer], bytes]
 
@@ -221,7 +229,7 @@ class Reception:
     async def _dispatch(
         self,
         source: Source,
-        message: SnapshotUpload | TransactionsUpload | Hello | StatusQuery,
+        message: Uplink,
         fingerprint: bytes,
         size: int,
     ) -> Answer:
@@ -229,6 +237,8 @@ class Reception:
             case Hello(key):
                 await self._store.add_candidate(key)
                 return replace(await self.beacon(), key=key)
+            case Echo(promise, contents):
+                return await self._echoed(promise, contents)
             case StatusQuery(content):
                 return await self.receipt(content)
         self._claimed(message)
@@ -240,6 +250,38 @@ class Reception:
         if isinstance(message, SnapshotUpload) and answer.word == "accepted":
             self._admission.verified(message.key, size, self._monotonic())
         return answer
+
+    async def _echoed(self, promise: Promise, contents: Sequence[bytes]) -> Answer:
+        """A wallet shows what it was promised: its receipt, or that it is lost and wanted once more."""
+        head, signer = await self._store.head(), self._signer
+        origins = [origin_of(signer.gateway_id, epoch) for epoch in range(head.epoch, 0, -1)]
+        found = opened(promise, contents, origins, partial(verifies, signer.key))
+        if not found:
+            raise Refused(Refusal.SIGNATURE, "no promise of this gateway over these contents")
+        places = [await self._store.content(one.content) for one in found]
+        gone = [one for one, place in zip(found, places, strict=True) if place is None]
+        # Held, and yet elsewhere: the log was set back, and went another way since.
+        broken = [
+            one
+            for one, place in zip(found, places, strict=True)
+            if one.origin == head.origin
+            and one.index >= head.acked_size
+            and (place is None or (place.epoch, place.index) != (head.epoch, one.index))
+        ]
+        if gone or broken:
+            await self._lost(head, len(gone), broken)
+        if gone:
+            raise Refused(Refusal.NOT_FOUND, "promised, and lost by this gateway: send it again")
+        return await self.receipt(found[0].content)
+
+    async def _lost(self, head: Head, gone: int, broken: Sequence[Promised]) -> None:
+        await self._store.lost_promises(gone)
+        what = f"a wallet showed {gone or len(broken)} promises that this log of {head.size} does not keep"
+        told = Halt(what=f"{what}: its disk was set back", fix=_LOST)
+        log.error("promised leaves are gone", extra={"seen": told.what, "fix": told.fix})
+        if broken:  # nothing more may be signed where a wallet holds another promise
+            signed = Beginning(key=self._signer.key, why="lost", told=told, at=self._now())
+            await self._store.begin_epoch(signed)
 
     def _claimed(self, message: SnapshotUpload | TransactionsUpload) -> None:
         if message.key is not None:

@@ -13,6 +13,7 @@ from gateway.core import merkle
 from gateway.core.conflict import KnownTexts
 from gateway.core.entry import epoch_of
 from gateway.core.evidence import EpochBegun, Evidence, Forked, opened
+from gateway.core.merkle import Frontier
 from gateway.core.notice import Notice, NoticeKind, read_decision, read_devices
 from gateway.core.refusal import Refusal, Refused
 from gateway.core.submission import Appended, Brought, Facts, Question, Submission
@@ -96,7 +97,7 @@ class Ledger:
         self._tally = Tally(checkpoints(path))
         self._checkpointed = 0  # of the tally's commits
         self._marks_pending = False
-        self._held = False
+        self._held: set[str] = set()
         self._loads = 0
         self._keys = KeyBook(connection)
         self._load(state)
@@ -201,6 +202,11 @@ class Ledger:
     def size(self) -> int:
         return self._state.size
 
+    @property
+    def frontier(self) -> Frontier:
+        """Of the present epoch."""
+        return self._state.frontier
+
     def head(self) -> Head:
         return self._state.head()
 
@@ -281,13 +287,21 @@ class Ledger:
             self._rejudge.try_candidate(key)
         return self._state.size
 
-    def hold(self, *, held: bool) -> None:
-        """While held nothing is logged but what is adopted; in memory only."""
-        self._held = held
+    def hold(self, who: str, *, held: bool) -> None:
+        """While anyone holds it nothing is logged but what is adopted; in memory only."""
+        if held:
+            self._held.add(who)
+        else:
+            self._held.discard(who)
 
     def ended_epochs(self) -> list[EndedEpoch]:
         with fatal(self._path):
             return beginning.ended(self._connection)
+
+    def lost_promises(self, count: int) -> None:
+        """So many contents were shown to have been promised and are gone."""
+        self._state.lost += count
+        self._marks_pending = True
 
     def resume(self) -> None:
         """A person has looked: no halt any more, and no epoch's end that waits to be noticed."""

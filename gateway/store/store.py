@@ -145,9 +145,10 @@ class Store:
         """
         return await self._thread.run(lambda ledger: ledger.begin_epoch(why))
 
-    async def hold(self, *, held: bool) -> None:
-        """While held nothing is logged but what :meth:`adopt` brings: uploads are refused as BUSY."""
-        await self._thread.run(lambda ledger: ledger.hold(held=held))
+    async def hold(self, who: str, *, held: bool) -> None:
+        """While anyone holds it nothing is logged but what :meth:`adopt` brings; uploads are refused as
+        BUSY."""
+        await self._thread.run(lambda ledger: ledger.hold(who, held=held))
 
     async def adopt(self, pulled: Pulled, size: int, root: bytes) -> int | None:
         """Log entries of our own again that an older disk lacks, durably; the log's size then.
@@ -160,6 +161,10 @@ class Store:
     async def ended_epochs(self) -> list[EndedEpoch]:
         """Epochs that are over, the oldest first, each with what was told of its end."""
         return await self._thread.run(lambda ledger: ledger.ended_epochs())
+
+    async def lost_promises(self, count: int) -> None:
+        """Count promises that wallets showed and whose contents are gone; rides on the next commit."""
+        await self._thread.run(lambda ledger: ledger.lost_promises(count))
 
     async def resume(self) -> None:
         """A person has looked: lift a halt, and take ended epochs as noticed."""

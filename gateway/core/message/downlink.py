@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from gateway.core import cbor
+from gateway.core.cbor import CborError, as_array, as_bytes, as_text, as_uint
 from gateway.core.refusal import Refusal, Refused
 
 
@@ -120,6 +121,33 @@ def beacon_payload(
 
 def encode_downlink(message: Downlink) -> bytes:
     return cbor.encode(_fields(message))
+
+
+MAX_PROMISED = 64
+"""Items of one promise, and leaves of one item."""
+
+
+def read_promise(value: object) -> Promise:
+    """A PROMISE as a wallet shows it again; raises CborError. Its signature is not looked at."""
+    kind, origin, signature, items = as_array(value, 4)
+    if as_uint(kind) != Down.PROMISE:
+        raise CborError("a PROMISE expected")
+    rows = as_array(items)
+    if not 1 <= len(rows) <= MAX_PROMISED:
+        raise CborError(f"1 to {MAX_PROMISED} items expected, {len(rows)} seen")
+    name = as_bytes(origin, 4) if type(origin) is bytes else as_text(origin, 128)
+    return Promise(name, as_bytes(signature, 64), tuple([_read_item(row) for row in rows]))
+
+
+def _read_item(row: object) -> PromisedEntry:
+    index, received_at_ms, quality, leaf, leaves = as_array(row, 5)
+    return PromisedEntry(
+        as_uint(index),
+        as_uint(received_at_ms),
+        as_uint(quality, 4),
+        None if leaf is None else as_bytes(leaf, 32),
+        as_uint(leaves, MAX_PROMISED + 1),
+    )
 
 
 def _fields(message: Downlink) -> list[object]:

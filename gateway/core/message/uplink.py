@@ -8,6 +8,7 @@ from functools import partial
 
 from gateway.core import cbor
 from gateway.core.cbor import CborError, as_array, as_bytes, as_uint
+from gateway.core.message.downlink import Promise, read_promise
 from gateway.core.refusal import Refusal, Refused
 from gateway.core.wallet.objects import (
     HASH_BYTES,
@@ -30,6 +31,7 @@ class Up(IntEnum):
     SNAPSHOT = 2
     TRANSACTIONS = 3
     STATUS = 4
+    ECHO = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,15 @@ class StatusQuery:
     content: bytes
 
 
-Uplink = Hello | SnapshotUpload | TransactionsUpload | StatusQuery
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """A promise as the wallet holds it, and the contents that it is of, in order."""
+
+    promise: Promise
+    contents: tuple[bytes, ...]
+
+
+Uplink = Echo | Hello | SnapshotUpload | TransactionsUpload | StatusQuery
 
 
 def decode_uplink(data: bytes, *, max_bytes: int) -> Uplink:
@@ -91,9 +101,18 @@ def _read(array: list[object], objects: tuple[bytes | None, ...]) -> Uplink:
             return _read_transactions(key, items)
         case [Up.STATUS, content]:
             return StatusQuery(as_bytes(content, HASH_BYTES))
+        case [Up.ECHO, promise, contents]:
+            return _read_echo(promise, contents)
     if kind in list(Up):
         raise CborError(f"{len(array)} elements do not make a {Up(kind).name}")
     raise Refused(Refusal.UNSUPPORTED, f"no uplink message of type {kind}")
+
+
+def _read_echo(promise: object, contents: object) -> Echo:
+    hashes = tuple([as_bytes(content, HASH_BYTES) for content in as_array(contents)])
+    if not 1 <= len(hashes) <= MAX_LOOSE:
+        raise CborError(f"1 to {MAX_LOOSE} contents expected, {len(hashes)} seen")
+    return Echo(read_promise(promise), hashes)
 
 
 def _read_snapshot(
