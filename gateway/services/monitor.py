@@ -15,6 +15,7 @@ from gateway.core.vitals import (
     GpsVitals,
     LinkVitals,
     LoraVitals,
+    MachineVitals,
     Part,
     RadioVitals,
     StoreVitals,
@@ -33,6 +34,8 @@ KEPT_FOR = 50
 With a long backlog it takes longer: the store counts what is not acked."""
 LONGEST_KEPT_S = 10.0
 PERIOD_S = 10.0
+MENDS_ITSELF = 5
+"""Points of a deduction, at most: a time not yet confirmed, a coordinator just lost, no region."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,7 @@ class Sources:
     link: Callable[[], LinkVitals]
     circumstances: Callable[[], Circumstances]
     gps: Callable[[], GpsVitals | None] = lambda: None
+    machine: Callable[[], MachineVitals | None] = lambda: None
 
 
 class Monitor:
@@ -84,7 +88,7 @@ class Monitor:
             vitals = await self.read()
             now = frozenset(deduction.code for deduction in vitals.health.deductions)
             if now != codes:
-                _say(vitals.health)
+                say(vitals.health)
                 changed(vitals)
                 codes = now
             await self._clock.sleep(PERIOD_S)
@@ -93,6 +97,7 @@ class Monitor:
         sources = self._sources
         store = await self._store(now)
         parts, stamp = sources.parts(), sources.now()
+        machine = sources.machine()
         link = _halted(sources.link(), parts)
         lora = sources.lora()
         radios = {
@@ -113,7 +118,16 @@ class Monitor:
             link=link,
             radios=radios,
             gps=sources.gps(),
-            health=judge(parts, store, link, heard, faults, stamp.quality, sources.circumstances()),
+            machine=machine,
+            health=judge(
+                parts,
+                store,
+                link,
+                heard,
+                faults,
+                stamp.quality,
+                _with_traffic(sources.circumstances(), machine),
+            ),
         )
 
     async def _store(self, now: float) -> StoreVitals:
@@ -157,9 +171,15 @@ def _http_alone(parts: Mapping[str, Part]) -> dict[str, bool]:
     return {"http": parts["http"].state == "running"} if "http" in parts else {}
 
 
-def _say(health: Health) -> None:
+def _with_traffic(known: Circumstances, machine: MachineVitals | None) -> Circumstances:
+    return known if machine is None else replace(known, traffic_used=machine.traffic.used)
+
+
+def say(health: Health) -> None:
+    """To the log: a warning, unless all there is to tell mends itself or is so by choice, as at every start."""
+    warns = any(one.points > MENDS_ITSELF for one in health.deductions)
     log.log(
-        logging.INFO if health.score == 100 else logging.WARNING,
+        logging.WARNING if warns else logging.INFO,
         "health",
         extra={"score": health.score, "reasons": "; ".join(health.reasons)},
     )
