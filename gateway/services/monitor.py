@@ -34,8 +34,8 @@ KEPT_FOR = 50
 With a long backlog it takes longer: the store counts what is not acked."""
 LONGEST_KEPT_S = 10.0
 PERIOD_S = 10.0
-MENDS_ITSELF = 5
-"""Points of a deduction, at most: a time not yet confirmed, a coordinator just lost, no region."""
+CALM = {("time_untrusted", 5), ("link_down", 5), ("region_unset", 5)}
+"""Deductions, with their points, that mend themselves or are so by choice: every start has some."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,8 +176,8 @@ def _with_traffic(known: Circumstances, machine: MachineVitals | None) -> Circum
 
 
 def say(health: Health) -> None:
-    """To the log: a warning, unless all there is to tell mends itself or is so by choice, as at every start."""
-    warns = any(one.points > MENDS_ITSELF for one in health.deductions)
+    """To the log: a warning, unless all that there is to tell is calm."""
+    warns = any((one.code, one.points) not in CALM for one in health.deductions)
     log.log(
         logging.WARNING if warns else logging.INFO,
         "health",

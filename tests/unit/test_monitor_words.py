@@ -17,6 +17,8 @@ from gateway.services.monitor import say
         (Facts(radios={"lora": True}, time_trusted=False, link_down_s=1, link_fault="refused"), logging.INFO),
         (Facts(radios={"lora": True}, link_halted="not registered"), logging.WARNING),
         (Facts(radios={"lora": False}), logging.WARNING),
+        (Facts(radios={"lora": True}, certificate_expires_in_s=86_400.0), logging.WARNING),
+        (Facts(radios={"lora": True}, link_down_s=301), logging.WARNING),
     ],
 )
 def test_health_warns_of_what_does_not_mend_itself(
