@@ -13,6 +13,7 @@ from gateway.config.load import (
     radio_setups,
 )
 from gateway.config.model import (
+    Backup,
     Ble,
     Config,
     DeviceLimits,
@@ -38,6 +39,7 @@ from gateway.config.model import (
 
 __all__ = [
     "CONCENTRATOR",
+    "Backup",
     "Ble",
     "Config",
     "DeviceLimits",

@@ -138,3 +138,27 @@ def _pinned_key(value: object) -> CoordinatorKey:
 
 
 PinnedKey = Annotated[CoordinatorKey, BeforeValidator(_pinned_key), Allowed("the coordinator's vkey")]
+
+
+def _backup_target(value: str) -> str:
+    if value.startswith("s3://"):
+        address = urlsplit(value)
+        if re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", address.netloc) and not (
+            address.query or address.fragment
+        ):
+            return value.rstrip("/")
+    elif value.startswith("/") and "\0" not in value:
+        return value.rstrip("/") or value
+    raise ValueError("allowed: s3://bucket/prefix, or the absolute path of a folder")
+
+
+BackupTarget = Annotated[
+    str, AfterValidator(_backup_target), Allowed("s3://bucket/prefix, or the absolute path of a folder")
+]
+
+# bech32 with the prefix of the age format; that it is a key is judged when it is first used.
+AgeRecipient = Annotated[
+    str,
+    StringConstraints(pattern=r"\Aage1[02-9ac-hj-np-z]{58}\z"),
+    Allowed("an age public key, age1…, as age-keygen prints it"),
+]

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, f
 from gateway.config.fields import (
     Allowed,
     BlockedDevice,
+    BackupTarget,
     DriverName,
     FilePath,
     GatewayId,
@@ -195,6 +196,11 @@ class LastWayHome(Section):
 
     after_seconds: Annotated[int, Field(ge=1, le=604_800)] = 1800
     interval_seconds: Annotated[int, Field(ge=1, le=86_400)] = 3600
+    @property
+    def backup_path(self) -> Path:
+        """Where it is kept what backups have sent this month, and what the last restore test found."""
+        return self.path.parent / "backup.json"
+
     per_day: Annotated[int, Field(ge=1, le=100)] = 6
 
 
@@ -335,6 +341,30 @@ class Config(Section):
     gsm: Gsm | None = None
     radios: Radios
     runtime_dir: FilePath = DEFAULT_RUNTIME_DIR
+class Backup(Section):
+    """Copies of the log off the device, sealed for ``key_path`` (age; None: ``backup.key`` beside the private
+    key) and for ``operator_key``. What a longer object covers is deleted after ``keep_days``.
+    ``monthly_mb`` bounds what is uploaded; 0: no bound. ``allow_insecure``: an endpoint without TLS.
+    """
+
+    target: BackupTarget
+    operator_key: AgeRecipient
+    key_path: FilePath | None = None
+    allow_insecure: bool = False
+    endpoint: HttpAddress | None = None
+    region: Annotated[str, StringConstraints(pattern=r"\A[a-z0-9-]{1,40}\z")] | None = None
+    credentials_path: FilePath | None = None
+    interval_seconds: Annotated[int, Field(ge=10, le=300)] = 240
+    keep_days: Annotated[int, Field(ge=0, le=3650)] = 7
+    monthly_mb: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+
+
+class Carry(Section):
+    """Bundles of other gateways, on their way to the coordinator; one gateway may take half of the room."""
+
+    max_megabytes: Annotated[int, Field(ge=1, le=65_536)] = 256
+
+
 
     @property
     def control_socket(self) -> Path:
@@ -366,3 +396,10 @@ class Config(Section):
         if taken:
             raise ValueError(f"the names of the built-in radios are taken: {', '.join(taken)}")
         return radios
+    backup: Backup | None = None
+    @property
+    def backup_key_path(self) -> Path:
+        """Where the key is that opens this gateway's backups."""
+        named = None if self.backup is None else self.backup.key_path
+        return named or self.security.private_key_path.with_name("backup.key")
+

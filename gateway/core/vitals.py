@@ -98,6 +98,44 @@ class StoreVitals:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrafficVitals:
+    """Bytes: of today by interface; of the month against its budget, where there is one."""
+
+    day_bytes: Mapping[str, int]
+    month_bytes: int | None = None
+    budget_bytes: int | None = None
+
+    @property
+    def used(self) -> float:
+        """The share of the budget; 0 without one."""
+        return (self.month_bytes or 0) / self.budget_bytes if self.budget_bytes else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineVitals:
+    """The machine below the daemon."""
+
+    figures: MachineFigures
+    traffic: TrafficVitals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupVitals:
+    """``age_s``: since all of the log was last off the device and verified there, or since the start.
+    ``uploaded_bytes`` and ``failures`` count since the start; ``tested_at_s``: seconds since 1970."""
+
+    age_s: float
+    covered: int
+    objects: int
+    bytes: int
+    uploaded_bytes: int
+    failures: int
+    failure: str = ""
+    tested_at_s: float | None = None
+    test_passed: bool = False
+
+
 class Vitals:
     """All of it at one moment."""
 
@@ -112,6 +150,8 @@ class Vitals:
     health: Health
     gps: GpsVitals | None = None
 
+    machine: MachineVitals | None = None
+    backup: BackupVitals | None = None
     @property
     def ready(self) -> bool:
         """Whether an upload that came now could be promised."""

@@ -118,7 +118,7 @@ class Conversation:
             await _until_one_fails({f"link {name}": work() for name, work in works.items()})
         finally:
             if self._held:
-                await self._around.store.hold(held=False)
+                await self._around.store.hold("link", held=False)
 
     # What happens.
 
@@ -226,7 +226,7 @@ class Conversation:
                     queue.extend(await asyncio.to_thread(session.batch, batch, root))
                 case Hold():
                     self._held = True
-                    await store.hold(held=True)
+                    await store.hold("link", held=True)
                 case Adopt(pulled, size, root):
                     queue.extend(session.adopted(await self._adopt(pulled, size, root)))
                 case BeginEpoch() as again:
