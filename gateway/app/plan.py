@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gateway import __version__
 from gateway.app import collector, settings
+from gateway.app.carrying import Freight, freight
 from gateway.app.commands import daemon_acts, daemon_commands, log_commands
 from gateway.app.lifetime import Live, until_told
 from gateway.app.link import Link
@@ -29,12 +30,13 @@ from gateway.core.timekeeper import Timekeeper
 from gateway.core.vitals import LinkVitals, Part, Vitals
 from gateway.keys import Identity, handed_over, load_identity
 from gateway.keys.tokens import TokenFile
-from gateway.services import control, retention
+from gateway.services import carrying, control, retention
 from gateway.services.acts import Acts
 from gateway.services.airtime import AirtimeBook, boot_id
 from gateway.services.announcing import Announcing
 from gateway.services.last_way_book import LastWayBook
 from gateway.services.last_way_home import LastWayHome
+from gateway.services.machine import Kernel, Machine
 from gateway.services.metrics import Metrics
 from gateway.services.monitor import Monitor, Sources
 from gateway.services.panel import Panel
@@ -73,12 +75,17 @@ async def run(path: Path, config: Config) -> None:
             ground.admission.block_told(await store.blocked())
 
         await noticed()
-        link = Link(config, ground.identity, store, ground.timekeeper, ground.clock, synced, noticed)
+        goods = freight(config, ground.identity, store, ground.timekeeper.now)
+        link = Link(
+            config, ground.identity, store, ground.timekeeper, ground.clock, synced, noticed, goods.delivery
+        )
         last_way_home = ground.last_way_home(store, radios, link)
-        monitor = ground.monitor(store, supervisor, radios, link, place)
+        machine = ground.machine()
+        monitor = ground.monitor(store, supervisor, radios, link, place, machine)
         link.told_by(monitor)
         commands = {**daemon_commands(monitor, path), **log_commands(config, ground.identity, store)}
-        acts = ground.acts(supervisor)
+        commands |= carrying.commands(goods.carrying, goods.carried, config.storage.outbox_path)
+        acts = ground.acts(supervisor, goods)
         site = partial(ground.site, panel, acts, store)
         pages = Pages(config, monitor, ground.metrics, reception, site)
         services: Mapping[str, Service] = {
@@ -89,6 +96,7 @@ async def run(path: Path, config: Config) -> None:
             "control": partial(control.serve, config.control_socket, commands, acts),
             "recorder": recorder.run,
             "panel": panel.run,
+            "machine": machine.run,
             "link": link.run,
             "retention": ground.retention(store),
             "monitor": partial(monitor.watch, link.health_changed),
@@ -120,7 +128,8 @@ class Ground:
     def of(cls, path: Path, config: Config) -> Ground:
         security = config.security
         key_path = handed_over(security.private_key_path, os.environ)
-        identity = load_identity(key_path, security.certificate_path)
+        guarded = key_path != security.private_key_path
+        identity = load_identity(key_path, security.certificate_path, guarded=guarded)
         clock = SystemClock()
         admission = Admission(settings.rates(config), blocked=config.limits.blocked_devices)
         live = Live(path, config, admission)
@@ -152,7 +161,13 @@ class Ground:
         )
 
     def monitor(
-        self, store: Store, supervisor: Supervisor, radios: Radios, link: Link, place: Place
+        self,
+        store: Store,
+        supervisor: Supervisor,
+        radios: Radios,
+        link: Link,
+        place: Place,
+        machine: Machine,
     ) -> Monitor:
         sources = Sources(
             gateway_id=self.config.gateway.id,
@@ -166,6 +181,7 @@ class Ground:
             lora=radios.lora,
             link=partial(self.link_vitals, link),
             gps=place.vitals,
+            machine=machine.vitals,
             circumstances=settings.circumstances(self.config, self.timekeeper.now),
         )
         return Monitor(sources, self.clock)
@@ -188,8 +204,14 @@ class Ground:
         )
         return {"last_way_home": way.run}
 
-    def acts(self, supervisor: Supervisor) -> Acts:
+    def machine(self) -> Machine:
+        storage, budget = self.config.storage, settings.traffic_budget(self.config)
+        kernel = Kernel(storage.path.parent)
+        return Machine(kernel, storage.traffic_path, boot_id(), budget, self.timekeeper.now, self.clock)
+
+    def acts(self, supervisor: Supervisor, goods: Freight) -> Acts:
         acts = {
+            **carrying.acts(goods.carrying),
             **daemon_acts(supervisor, self.live.reload),
             "test": radio_test(self.config, supervisor, self.clock),
         }

@@ -49,12 +49,15 @@ class Identity:
         return f"Identity({self.registration_key_base64})"
 
 
-def load_identity(private_key_path: Path, certificate_path: Path) -> Identity:
+def load_identity(private_key_path: Path, certificate_path: Path, *, guarded: bool = False) -> Identity:
     """Read both files. Raises :class:`KeyFileError`, which says what to do, if either is missing or damaged,
-    if the key can be read by group or others, or if the certificate is for another key."""
-    identity = Identity(
-        _seed(_read_private(private_key_path), private_key_path), private_key_path, certificate_path
-    )
+    if the key can be read by group or others, or if the certificate is for another key.
+
+    ``guarded``: the key's folder keeps others out, as that of systemd's credentials does. They are let to the
+    service by an ACL, whose mask stat(2) shows as the rights of the group.
+    """
+    pem = _read_private(private_key_path, readable=0o040 if guarded else 0)
+    identity = Identity(_seed(pem, private_key_path), private_key_path, certificate_path)
     _check_certificate(private_key_path, certificate_path)
     return identity
 
@@ -64,7 +67,7 @@ def load_public_key(private_key_path: Path) -> bytes:
     return bytes(SigningKey(_seed(_read_private(private_key_path), private_key_path)).verify_key)
 
 
-def _read_private(path: Path) -> bytes:
+def _read_private(path: Path, readable: int = 0) -> bytes:
     try:
         with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
@@ -73,7 +76,7 @@ def _read_private(path: Path) -> bytes:
         raise KeyFileError(f"{path}: no key here; run: offgrid-gateway keygen") from None
     except OSError as error:
         raise KeyFileError(f"{path}: the key cannot be read: {error.strerror}") from error
-    if mode & 0o077:
+    if mode & 0o077 & ~readable:
         raise KeyFileError(f"{path}: others can read this key (mode {mode:04o}); run: chmod 600 {path}")
     return content
 

@@ -298,6 +298,18 @@ def test_a_key_that_systemd_hands_over_is_taken_in_place_of_the_file(tmp_path: P
     assert handed_over(key, {}) == key
 
 
+def test_a_credential_may_show_its_acl_as_the_groups_right_and_no_more(key: Path) -> None:
+    certificate = key.with_name("gateway.crt")
+    made = make_keys(key, certificate, "gw_1").identity
+    key.chmod(0o440)  # as systemd 257 hands it over
+    with pytest.raises(KeyFileError, match="others can read this key"):
+        load_identity(key, certificate)
+    assert load_identity(key, certificate, guarded=True).public_key == made.public_key
+    key.chmod(0o444)
+    with pytest.raises(KeyFileError, match="others can read this key"):
+        load_identity(key, certificate, guarded=True)
+
+
 def test_whether_systemd_hands_a_key_over_stands_in_the_unit_or_in_a_drop_in_of_it(tmp_path: Path) -> None:
     shipped = Path(__file__).parents[2] / "systemd" / "offgrid-gateway.service"
     units = tmp_path / "usr/lib/systemd/system"
