@@ -13,6 +13,7 @@ from gateway.core.admission import Rate, Rates
 from gateway.core.certificate import read_validity
 from gateway.core.certificate_dates import Validity
 from gateway.core.last_way import LastWaySettings
+from gateway.core.traffic import Budget
 from gateway.core.vitals import Circumstances
 from gateway.errors import FatalError
 from gateway.keys import handed_over
@@ -21,6 +22,7 @@ from gateway.services.sync_link import LinkSettings, client_context
 from gateway.store import Limits, StoreSettings
 
 MIB = 1 << 20
+MB = 10**6  # contracts count in these
 DAY_MS = 86_400_000
 
 
@@ -60,6 +62,17 @@ def store_settings(config: Config) -> StoreSettings:
             unproven_bytes=share,
             texts_per_nonce=config.limits.max_texts_per_nonce,
         ),
+    )
+
+
+def traffic_budget(config: Config) -> Budget | None:
+    """What a month may carry; None: nothing is counted against anything."""
+    budget = config.network.budget
+    if budget.month_mb is None:
+        return None
+    month_bytes = budget.month_mb * MB
+    return Budget(
+        month_bytes=month_bytes, interfaces=tuple(sorted(budget.interfaces)), first_day=budget.first_day
     )
 
 

@@ -14,9 +14,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, field_validator
 
 from gateway.config.fields import (
+    AgeRecipient,
     Allowed,
-    BlockedDevice,
     BackupTarget,
+    BlockedDevice,
     DriverName,
     FilePath,
     GatewayId,
@@ -65,6 +66,21 @@ class Tls(Section):
     client_certificate: bool = False
 
 
+InterfacePatterns = Annotated[
+    frozenset[Annotated[str, Field(min_length=1, max_length=32)]],
+    Field(strict=False, min_length=1, max_length=16),  # YAML knows no sets
+    Allowed("a list of 1 to 16 names of interfaces, with wildcards"),
+]
+
+
+class TrafficBudget(Section):
+    """What the interfaces whose names match may carry in a month that begins on ``first_day``."""
+
+    month_mb: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    interfaces: InterfacePatterns = frozenset({"wwan*", "ppp*", "usb*"})
+    first_day: Annotated[int, Field(ge=1, le=28)] = 1
+
+
 class Network(Section):
     """The way to the coordinator. ``allow_insecure`` stands first: the addresses are judged by it."""
 
@@ -74,6 +90,7 @@ class Network(Section):
     reconnect_interval: Annotated[int, Field(ge=100, le=600_000)] = 5000  # ms, base of a jittered backoff
     coordinator_key: PinnedKey | None = None  # None: the one pinned by ``register``
     tls: Tls = Tls()
+    budget: TrafficBudget = TrafficBudget()
 
 
 class Lora(Section):
@@ -150,6 +167,11 @@ class Storage(Section):
         return self.path.parent / "day.json"
 
     @property
+    def traffic_path(self) -> Path:
+        """Where bytes by interface and day are kept."""
+        return self.path.parent / "traffic.json"
+
+    @property
     def tokens_path(self) -> Path:
         """Where the tokens of those who may act over HTTP are kept, as hashes."""
         return self.path.parent / "tokens.json"
@@ -160,9 +182,24 @@ class Storage(Section):
         return self.path.parent / "last_way.json"
 
     @property
+    def carried_path(self) -> Path:
+        """The folder of bundles that are carried for other gateways."""
+        return self.path.parent / "carried"
+
+    @property
+    def outbox_path(self) -> Path:
+        """The folder in which the running gateway makes bundles of its own."""
+        return self.path.parent / "outbox"
+
+    @property
     def messages_path(self) -> Path:
         """Where text messages wait that are not yet joined, answered or sent; a folder."""
         return self.path.parent / "gsm"
+
+    @property
+    def backup_path(self) -> Path:
+        """Where it is kept what backups have sent this month, and what the last restore test found."""
+        return self.path.parent / "backup.json"
 
     @property
     def pin_path(self) -> Path:
@@ -196,11 +233,6 @@ class LastWayHome(Section):
 
     after_seconds: Annotated[int, Field(ge=1, le=604_800)] = 1800
     interval_seconds: Annotated[int, Field(ge=1, le=86_400)] = 3600
-    @property
-    def backup_path(self) -> Path:
-        """Where it is kept what backups have sent this month, and what the last restore test found."""
-        return self.path.parent / "backup.json"
-
     per_day: Annotated[int, Field(ge=1, le=100)] = 6
 
 
@@ -309,6 +341,30 @@ class Sync(Section):
     heartbeat_seconds: Annotated[int, Field(ge=5, le=3600)] = 120
 
 
+class Backup(Section):
+    """Copies of the log off the device, sealed for ``key_path`` (age; None: ``backup.key`` beside the private
+    key) and for ``operator_key``. What a longer object covers is deleted after ``keep_days``.
+    ``monthly_mb`` bounds what is uploaded; 0: no bound. ``allow_insecure``: an endpoint without TLS.
+    """
+
+    target: BackupTarget
+    operator_key: AgeRecipient
+    key_path: FilePath | None = None
+    allow_insecure: bool = False
+    endpoint: HttpAddress | None = None
+    region: Annotated[str, StringConstraints(pattern=r"\A[a-z0-9-]{1,40}\z")] | None = None
+    credentials_path: FilePath | None = None
+    interval_seconds: Annotated[int, Field(ge=10, le=300)] = 240
+    keep_days: Annotated[int, Field(ge=0, le=3650)] = 7
+    monthly_mb: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+
+
+class Carry(Section):
+    """Bundles of other gateways, on their way to the coordinator; one gateway may take half of the room."""
+
+    max_megabytes: Annotated[int, Field(ge=1, le=65_536)] = 256
+
+
 class Radio(Section):
     """One more radio, built in or of a third party."""
 
@@ -336,40 +392,24 @@ class Config(Section):
     logging: Logging = Logging()
     limits: Limits = Limits()
     sync: Sync = Sync()
+    carry: Carry = Carry()
     gps: Gps | None = None
     ble: Ble | None = None
     gsm: Gsm | None = None
+    backup: Backup | None = None
     radios: Radios
     runtime_dir: FilePath = DEFAULT_RUNTIME_DIR
-class Backup(Section):
-    """Copies of the log off the device, sealed for ``key_path`` (age; None: ``backup.key`` beside the private
-    key) and for ``operator_key``. What a longer object covers is deleted after ``keep_days``.
-    ``monthly_mb`` bounds what is uploaded; 0: no bound. ``allow_insecure``: an endpoint without TLS.
-    """
-
-    target: BackupTarget
-    operator_key: AgeRecipient
-    key_path: FilePath | None = None
-    allow_insecure: bool = False
-    endpoint: HttpAddress | None = None
-    region: Annotated[str, StringConstraints(pattern=r"\A[a-z0-9-]{1,40}\z")] | None = None
-    credentials_path: FilePath | None = None
-    interval_seconds: Annotated[int, Field(ge=10, le=300)] = 240
-    keep_days: Annotated[int, Field(ge=0, le=3650)] = 7
-    monthly_mb: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-
-
-class Carry(Section):
-    """Bundles of other gateways, on their way to the coordinator; one gateway may take half of the room."""
-
-    max_megabytes: Annotated[int, Field(ge=1, le=65_536)] = 256
-
-
 
     @property
     def control_socket(self) -> Path:
         """Where commands reach the running daemon."""
         return self.runtime_dir / CONTROL_SOCKET
+
+    @property
+    def backup_key_path(self) -> Path:
+        """Where the key is that opens this gateway's backups."""
+        named = None if self.backup is None else self.backup.key_path
+        return named or self.security.private_key_path.with_name("backup.key")
 
     @field_validator("lora")
     @classmethod
@@ -396,10 +436,3 @@ class Carry(Section):
         if taken:
             raise ValueError(f"the names of the built-in radios are taken: {', '.join(taken)}")
         return radios
-    backup: Backup | None = None
-    @property
-    def backup_key_path(self) -> Path:
-        """Where the key is that opens this gateway's backups."""
-        named = None if self.backup is None else self.backup.key_path
-        return named or self.security.private_key_path.with_name("backup.key")
-

@@ -13,6 +13,7 @@
     LoRa configured, region not set              region_unset          5   hears, never answers
     certificate expires within 30 days / expired certificate        5/15
     time untrusted                               time_untrusted        5
+    the month's traffic is used up               traffic               5   sync goes on, backups wait
 
 The score never falls below 0. The operator's alert fires below 50 for ten minutes.
 """
@@ -54,6 +55,7 @@ class Facts:
     region_unset: bool = False
     certificate_expires_in_s: float | None = None
     time_trusted: bool = True
+    traffic_used: float = 0.0  # share of the month's budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,10 @@ def _deductions(facts: Facts) -> Iterator[Deduction]:
     if facts.region_unset:
         yield Deduction(5, "region_unset", "lora.region is not set: LoRa is heard but never answered")
     yield from _certificate(facts.certificate_expires_in_s)
+    if facts.traffic_used >= 1:
+        yield Deduction(
+            5, "traffic", f"{facts.traffic_used:.0%} of the month's traffic is used: what can wait, waits"
+        )
     if not facts.time_trusted:
         yield Deduction(
             5, "time_untrusted", "the time is not trusted yet: no coordinator, GPS or NTP has confirmed it"

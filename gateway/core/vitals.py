@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from drivers.base import ChannelFigures, DriverStats
 from gateway.core.health import Facts, Health, assess
+from gateway.core.machine import MachineFigures
 from gateway.model import Figures, Head, Stamp, TimeQuality
 
 SILENT_AFTER_S = 60.0
@@ -98,7 +99,6 @@ class StoreVitals:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficVitals:
     """Bytes: of today by interface; of the month against its budget, where there is one."""
 
@@ -136,6 +136,7 @@ class BackupVitals:
     test_passed: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Vitals:
     """All of it at one moment."""
 
@@ -149,9 +150,9 @@ class Vitals:
     radios: Mapping[str, RadioVitals]
     health: Health
     gps: GpsVitals | None = None
-
     machine: MachineVitals | None = None
     backup: BackupVitals | None = None
+
     @property
     def ready(self) -> bool:
         """Whether an upload that came now could be promised."""
@@ -175,6 +176,7 @@ class Circumstances:
 
     region_unset: bool = False
     certificate_expires_in_s: float | None = None
+    traffic_used: float = 0.0
 
 
 def works(part: Part, stats: DriverStats) -> bool:
@@ -218,6 +220,7 @@ def judge(
             region_unset=circumstances.region_unset,
             certificate_expires_in_s=circumstances.certificate_expires_in_s,
             time_trusted=quality >= TimeQuality.AGREED,
+            traffic_used=circumstances.traffic_used,
         )
     )
 

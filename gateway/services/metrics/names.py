@@ -5,51 +5,18 @@ The guide's names come first and keep its spelling. No device, peer or key is ev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from drivers.base import ChannelFigures
 from gateway.core.vitals import GpsVitals, Vitals
+from gateway.services.metrics.of_the_machine import OF_THE_MACHINE
+from gateway.services.metrics.row import Row, Values, by_name, one
 
 CHANNEL = ("radio", "channel", "mhz", "spreading_factor")
-
-Values = Iterable[tuple[tuple[str, ...], float]]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One metric read from the vitals: ``read`` gives the values of its labels, and the figure."""
-
-    name: str
-    help: str
-    read: Callable[[Vitals], Values]
-    labels: tuple[str, ...] = ()
-
-    def family(self, vitals: Vitals) -> Metric:
-        kind = CounterMetricFamily if self.name.endswith("_total") else GaugeMetricFamily
-        family = kind(self.name, self.help, labels=self.labels)
-        for labels, value in self.read(vitals):
-            family.add_metric(list(labels), value)
-        return family
-
-
-def one(read: Callable[[Vitals], float | None]) -> Callable[[Vitals], Values]:
-    """A figure without labels; None: there is none now."""
-
-    def values(vitals: Vitals) -> Values:
-        value = read(vitals)
-        return [] if value is None else [((), value)]
-
-    return values
-
-
-def by_name(read: Callable[[Vitals], Mapping[str, float]]) -> Callable[[Vitals], Values]:
-    """A figure for each name."""
-    return lambda vitals: [((name,), value) for name, value in read(vitals).items()]
 
 
 def _by_outcome(which: str) -> Callable[[Vitals], Values]:
@@ -90,9 +57,9 @@ def _lora_gauges(vitals: Vitals) -> Iterator[tuple[tuple[str, ...], float]]:
 def _by_channel(read: Callable[[ChannelFigures], float]) -> Callable[[Vitals], Values]:
     def values(vitals: Vitals) -> Iterator[tuple[tuple[str, ...], float]]:
         for name, radio in vitals.radios.items():
-            for one in radio.stats.channels:
-                mhz, factor = f"{one.frequency_hz / 1e6:.1f}", str(one.spreading_factor)
-                yield (name, str(one.channel), mhz, factor), read(one)
+            for heard in radio.stats.channels:
+                mhz, factor = f"{heard.frequency_hz / 1e6:.1f}", str(heard.spreading_factor)
+                yield (name, str(heard.channel), mhz, factor), read(heard)
 
     return values
 
@@ -438,6 +405,7 @@ ROWS = (
     *OF_THE_DAEMON,
     *OF_THE_LOG,
     *OF_THE_STORE,
+    *OF_THE_MACHINE,
     *OF_THE_LINK,
     *OF_THE_RADIOS,
     *OF_THE_GPS,
