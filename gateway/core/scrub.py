@@ -39,12 +39,13 @@ PUBLIC_WORDS = frozenset({"coordinator", "file", "folder", "id", "path", "power"
 SUBSCRIBER_WORDS = frozenset({"iccid", "imei", "imsi", "msisdn", "number", "peer", "phone", "sender"})
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
-# A bare value ends before two blanks, before the next name, or where the brackets around it close.
-_END = r"""\s\s|,\s*["']?[\w.-]+["']?\s*[:=]|[}\]]+\s*(?:[,}\]]|$)"""
-_NAMED = re.compile(
-    r"""(?P<name>["']?\b[A-Za-z][\w.-]*["']?)(?P<is>\s*(?:[:=]|\bis\b)\s*)"""
-    r"""(?P<value>"(?:[^"\\]|\\.)*"|'[^']*'|\[[^\]\n]*\]|\{[^}\n]*\}"""
-    rf"""|[^\s"'\[{{](?:(?!{_END})[^\n])*)""",
+# Bounded, for a stranger may have written the line: a name of 64 characters, a few blanks around its sign.
+_NAME = re.compile(r"""["']?\b(?P<name>[A-Za-z][\w.-]{0,63})["']?[ \t]{0,8}(?:[:=]|\bis\b)[ \t]{0,8}""")
+# A bare value ends before two blanks, before the next name, or where quotes or brackets around it close.
+_END = r"""\s\s|,\s{0,8}["']?[\w.-]{1,64}["']?\s{0,8}[:=]|["'}\]]+\s{0,8}(?:[,}\])]|$)"""
+_VALUE = re.compile(
+    r""""(?:[^"\\\n]|\\.)*(?:"|$)|'[^'\n]*(?:'|$)|\[[^\]\n]*(?:\]|$)|\{[^}\n]*(?:\}|$)"""
+    rf"""|[^\s"'\[{{](?:(?!{_END})[^\n])*""",
     re.MULTILINE,
 )
 _PEM = re.compile(
@@ -69,7 +70,7 @@ class Scrubber:
 
     def text(self, text: str) -> str:
         """``text`` without secrets."""
-        text = _NAMED.sub(_by_name, _PEM.sub(REMOVED, text))
+        text = _without_named(_PEM.sub(REMOVED, text))
         if self._known is not None:
             text = self._known.sub(REMOVED, text)
         text = _BEARER.sub(lambda found: f"{found[1]} {REMOVED}", text)
@@ -93,21 +94,25 @@ def is_secret(name: str) -> bool:
     return bool(words & SECRET_WORDS) and not words & PUBLIC_WORDS
 
 
-def _by_name(found: re.Match[str]) -> str:
-    name, value = found["name"].strip("\"'"), found["value"]
-    words = {word.lower() for word in _WORD.findall(name)}
+def _without_named(text: str) -> str:
+    """Values go by their names; what is within a value that may stay is looked at too."""
+    kept, at, start = [], 0, 0
+    while (named := _NAME.search(text, start)) is not None:
+        start = named.end()
+        instead = _instead(named["name"])
+        value = _VALUE.match(text, start) if instead else None
+        if instead is None or value is None or (instead == NUMBER and not re.search(r"\d{6}", value[0])):
+            continue
+        kept += [text[at:start], _quoted(value[0], instead)]
+        at = start = value.end()
+    return "".join([*kept, text[at:]])
+
+
+def _instead(name: str) -> str | None:
     if is_secret(name):
-        return f"{found['name']}{found['is']}{_quoted(value, REMOVED)}"
-    if words & SUBSCRIBER_WORDS and re.search(r"\d{6}", value):
-        return f"{found['name']}{found['is']}{_quoted(value, NUMBER)}"
-    return f"{found['name']}{found['is']}{_inside(value)}"
-
-
-def _inside(value: str) -> str:
-    """What is named within: ``reason="the pin is 1234"``."""
-    if len(value) > 1 and value[0] in "\"'" and value[-1] == value[0]:
-        return f"{value[0]}{_NAMED.sub(_by_name, value[1:-1])}{value[0]}"
-    return _NAMED.sub(_by_name, value)
+        return REMOVED
+    words = {word.lower() for word in _WORD.findall(name)}
+    return NUMBER if words & SUBSCRIBER_WORDS else None
 
 
 def _quoted(value: str, instead: str) -> str:

@@ -15,6 +15,8 @@ from gateway.core.scrub import NUMBER, REMOVED, Scrubber, is_secret
         ('{"token": "a b\\" c", "n": 1}', f'{{"token": "{REMOVED}", "n": 1}}'),
         ("psk=a,b]c}d", f"psk={REMOVED}"),
         ("{pin: 1234, port: x}", f"{{pin: {REMOVED}, port: x}}"),
+        ('{"token": "cut off', f'{{"token": "{REMOVED}"'),
+        ("reason is pin: 4711", f"reason is pin: {REMOVED}"),
         ("tokens: [abc, def]", f"tokens: {REMOVED}"),
         ("pin=1234  port=/dev/x", f"pin={REMOVED}  port=/dev/x"),
         ('{"peer": 1, "token": null}', f'{{"peer": 1, "token": {REMOVED}}}'),
@@ -78,3 +80,9 @@ def test_a_document_loses_what_is_called_a_secret_with_everything_in_it() -> Non
         "note": f"call {NUMBER}",
     }
     assert is_secret("wifiPassphrase") and not is_secret("spinning")
+
+
+@pytest.mark.parametrize("piece", ["a=", "a-", "pin=", '"a":', "//", "token: [", "a ", "0", "+1 "])
+def test_a_hostile_line_takes_time_by_its_length_only(piece: str) -> None:
+    """Nesting, backtracking: a quarter of a mebibyte would not come back within the test's bound."""
+    Scrubber(["hunter2"]).text(piece * ((1 << 18) // len(piece)))
