@@ -14,6 +14,7 @@ from gateway.core.vitals import LinkVitals, Vitals
 from gateway.keys import Identity, pinned_key
 from gateway.services.monitor import Monitor
 from gateway.services.sync_link import SyncLink
+from gateway.services.sync_link.cargo import Cargo
 from gateway.store import Store
 from gateway.systemclock import SystemClock
 
@@ -30,6 +31,7 @@ class Link:
         clock: SystemClock,
         synced: Callable[[float], None],
         noticed: Callable[[], Awaitable[None]],
+        cargo: Cargo | None = None,
     ) -> None:
         self._config = config
         self._identity = identity
@@ -38,6 +40,7 @@ class Link:
         self._clock = clock
         self._synced = synced
         self._noticed = noticed
+        self._cargo = cargo
         self._instance = secrets.token_bytes(16)  # of this boot
         self._started = clock.monotonic()
         self._link: SyncLink | None = None
@@ -80,6 +83,7 @@ class Link:
             status=self._heartbeat,
             observe_sync=self._synced,
             noticed=self._noticed,
+            cargo=self._cargo,
         )
 
     def _heartbeat(self) -> Mapping[str, object]:

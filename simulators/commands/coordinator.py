@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from simulators.coordinator import Coordinator, Fault, parse_fault
+from simulators.coordinator.bundles import Refused
 
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -40,13 +41,13 @@ class _FaultType(click.ParamType[Fault]):
             self.fail(str(error), param, ctx)
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--listen", type=_Address(), default="127.0.0.1:0", show_default=True, help="The WebSocket.")
 @click.option("--api", type=_Address(), default="127.0.0.1:0", show_default=True, help="HTTP and /sim.")
 @click.option(
     "--db", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The store's file."
 )
-@click.option("--token-file", type=EXISTING, required=True, help="The admin token, on one line.")
+@click.option("--token-file", type=EXISTING, help="The admin token, on one line; to run it.")
 @click.option("--name", default="offgrid-coordinator", show_default=True, help="Name of the cosigning key.")
 @click.option("--tls-cert", type=EXISTING, help="Certificate chain, PEM; both listeners then speak TLS.")
 @click.option("--tls-key", type=EXISTING, help="Its private key, PEM.")
@@ -56,12 +57,14 @@ class _FaultType(click.ParamType[Fault]):
 )
 @click.option("--decides", is_flag=True, help="Decides every conflict at once, by the network's rules.")
 @click.option("--acks-only", is_flag=True, help="Verifies and keeps nothing; for benchmarks.")
+@click.pass_context
 def command(
+    context: click.Context,
     *,
     listen: tuple[str, int],
     api: tuple[str, int],
     db: Path,
-    token_file: Path,
+    token_file: Path | None,
     name: str,
     tls_cert: Path | None,
     tls_key: Path | None,
@@ -71,6 +74,11 @@ def command(
     acks_only: bool,
 ) -> None:
     """Takes, verifies and cosigns the logs of gateways until it is told to stop."""
+    if context.invoked_subcommand is not None:
+        context.obj = db, name
+        return
+    if token_file is None:
+        raise click.UsageError("--token-file is needed to run it")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     coordinator = Coordinator(
         db=db,
@@ -85,6 +93,54 @@ def command(
         api_tls=_tls(tls_cert, tls_key, None),
     )
     asyncio.run(_serve(coordinator))
+
+
+@command.command("import")
+@click.option(
+    "--acks", type=click.Path(file_okay=False, path_type=Path), help="Where acks go; else beside each."
+)
+@click.argument("files", nargs=-1, required=True, type=EXISTING)
+@click.pass_obj
+def import_bundles(store: tuple[Path, str], acks: Path | None, files: tuple[Path, ...]) -> None:
+    """Takes bundles from FILES and writes an ack for each log, GATEWAY-EPOCH.ack.
+
+    Of a coordinator that does not run just now.
+    """
+    db, name = store
+    coordinator = Coordinator(db=db, token="", name=name)
+    refused = asyncio.run(_import(coordinator, sorted(files), acks))
+    if refused:
+        raise click.ClickException(f"{refused} of {len(files)} refused")
+
+
+async def _import(coordinator: Coordinator, files: list[Path], acks: Path | None) -> int:
+    """How many were refused; what came too early is tried again behind the others."""
+    waiting, refusals, left = files, 0, len(files) + 1
+    async with coordinator:
+        while waiting and len(waiting) < left:
+            left = len(waiting)
+            told = [(path, await _take(coordinator, path, acks)) for path in waiting]
+            waiting = [path for path, code in told if code == "early"]
+            refusals += sum(code not in (None, "early") for _, code in told)
+    for path in waiting:
+        click.echo(f"{path}: refused: the bundle before it is not here", err=True)
+    return refusals + len(waiting)
+
+
+async def _take(coordinator: Coordinator, path: Path, acks: Path | None) -> str | None:
+    """The code of its refusal."""
+    try:
+        note = await coordinator.bundle(path.read_bytes())  # noqa: ASYNC240 -- nobody else is served
+    except Refused as refused:
+        if refused.code != "early":
+            click.echo(f"{path}: refused: {refused.code}: {refused}", err=True)
+        return refused.code
+    origin, size = note.decode().splitlines()[:2]
+    _, gateway, epoch = origin.split("/")
+    target = (acks or path.parent) / f"{gateway}-{epoch}.ack"
+    target.write_bytes(note)
+    click.echo(f"{path}: taken; {target}: {size} leaves cosigned")
+    return None
 
 
 async def _serve(coordinator: Coordinator) -> None:

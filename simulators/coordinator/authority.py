@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -58,6 +59,8 @@ class Authority:
         self.told: dict[str, Told] = {one.id: Told(one.last_seen) for one in store.gateways()}
         self.court = Court(store, key, lambda: self.now_ms(), decides=decides)
         self.court.on_notice = self._tell
+        self.unfinished: OrderedDict[bytes, bytearray] = OrderedDict()
+        """Bundles by content id, as far as they came over links; the depot's."""
         self.breaches = 0
         self.on_change: Callable[[], None] = lambda: None
 

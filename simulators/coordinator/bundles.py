@@ -66,6 +66,13 @@ def take(authority: Authority, file: BinaryIO) -> bytes:
         raise Refused("fork", "a checkpoint in it contradicts what is held; the evidence is kept") from forked
 
 
+def require_timely(authority: Authority, head: Head) -> None:
+    """Raises `Refused` for what would be refused by its head alone."""
+    origin = _origin(authority, head)
+    if head.start > origin.range.size:
+        raise Refused("early", f"it starts at leaf {head.start}, next is {origin.range.size}")
+
+
 def acked_already(authority: Authority, head: Head) -> bytes | None:
     """The ack for a bundle all of which is held."""
     origin = _origin(authority, head)
@@ -133,12 +140,11 @@ def _origin(authority: Authority, head: Head) -> Origin:
 
 
 def _apply(authority: Authority, head: Head, file: BinaryIO) -> bytes:
+    require_timely(authority, head)
     origin = _origin(authority, head)
     key = NoteKey(head.origin, head.key)
     if verified(head.checkpoint, key).size != head.size or head.start + _entries(head) != head.size:
         raise Malformed("the checkpoint is of another size than the entries reach")
-    if head.start > origin.range.size:
-        raise Refused("early", f"it starts at leaf {head.start}, next is {origin.range.size}")
     _compare(authority, origin, head)
     authority.court.brought(head.evidence)
     if origin.range.size < head.size:

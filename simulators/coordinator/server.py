@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from http import HTTPStatus
+from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
@@ -20,7 +21,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from simulators.coordinator import accounts, metrics, wire
+from simulators.coordinator import accounts, bundles, metrics, wire
 from simulators.coordinator.api import application
 from simulators.coordinator.authority import Authority
 from simulators.coordinator.court import Conflict
@@ -148,6 +149,10 @@ class Coordinator:
     async def text(self, text: str) -> Checkpoint:
         """A text message has come: the head that it states. Raises `Malformed`."""
         return await self.work(take_text, self.authority, text)
+
+    async def bundle(self, data: bytes) -> bytes:
+        """A whole bundle has come by whatever way; the ack for it. Raises `bundles.Refused`."""
+        return await self.work(bundles.take, self.authority, BytesIO(data))
 
     async def fetch(self, gateway: str, hashes: list[bytes]) -> list[bytes | None]:
         """Asks a connected gateway for objects by hash; raises `KeyError` where it is not connected."""

@@ -20,6 +20,7 @@ from simulators.coordinator import wire
 from simulators.coordinator.acks import TrustedLog
 from simulators.coordinator.authority import Authority
 from simulators.coordinator.giving_back import giving_back
+from simulators.coordinator.depot import Depot
 from simulators.coordinator.heads import compare
 from simulators.coordinator.log import Forked, VerifiedLog
 from simulators.coordinator.records import Admission, Gateway, Origin
@@ -67,6 +68,7 @@ class Session:
         self._on_expel = on_expel
         self._on_push = on_push
         self._kept: int | None = None
+        self._depot = Depot(authority)
         """The newest notice that the gateway has; None until it follows."""
         self._noticed = 0
         """The newest that was sent to it."""
@@ -158,6 +160,8 @@ class Session:
             case wire.Evidence():
                 return [[wire.NOTED, list(self._authority.court.brought(message.bodies))]]
             case wire.Follow():
+            case wire.Bring():
+                return [self._depot.bring(message)]
                 return self._follow(message.number)
             case wire.Hello():
                 raise Malformed("a second HELLO")

@@ -24,6 +24,8 @@ FETCH, BODIES = 20, 21
 HEARTBEAT, TIME = 30, 31
 EVIDENCE, NOTED, NOTICE, FOLLOW = 40, 41, 42, 43
 PULL, LOG, LATER = 44, 45, 46
+BRING, BROUGHT = 50, 51
+MAX_PIECE = 32 << 10
 MAX_EVIDENCE = 8
 MAX_PART = 24 << 10
 
@@ -104,6 +106,13 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Bring:
+    content_id: bytes
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Follow:
     number: int
 
@@ -125,6 +134,7 @@ Message = (
     | Heartbeat
     | Evidence
     | Follow
+    | Bring
     | Pull
 )
 
@@ -255,6 +265,10 @@ def _pull(fields: list[object]) -> Pull:
     return Pull(integer(fields[0]))
 
 
+def _bring(fields: list[object]) -> Bring:
+    return Bring(octets(fields[0], 32), integer(fields[1]), octets(fields[2], most=MAX_PIECE))
+
+
 def _follow(fields: list[object]) -> Follow:
     return Follow(integer(fields[0]))
 
@@ -305,5 +319,6 @@ _READERS: dict[int, tuple[int, Callable[[list[object]], Message]]] = {
     HEARTBEAT: (1, _heartbeat),
     EVIDENCE: (1, _evidence),
     FOLLOW: (1, _follow),
+    BRING: (3, _bring),
     PULL: (1, _pull),
 }

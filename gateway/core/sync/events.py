@@ -14,6 +14,9 @@ Wants are answered by calling the session, before the next message is given to i
     Adopt(pulled, size, root)        → session.adopted(the log's size with these entries, None where they
                                      do not lead from our log to that root)
     BeginEpoch(…)                    go on under the next epoch; the session is over
+    ReadParcel(id, offset, not_these) → session.parcel(bytes of a carried bundle, or None)
+    Delivered(id, ack)               the coordinator has it, and this is the note for whose log it is
+    Undelivered(id, code)            the coordinator does not take it
     Record(size, note)               remember that this checkpoint was signed; comes before the Send of it
 
     Connected, Acked, TimeTold       news; Acked only with a cosignature that was verified
@@ -95,6 +98,38 @@ class BeginEpoch:
     seen: bytes
     what: str
     fix: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadParcel:
+    """``content_id`` None: the next bundle to bring, none of ``not_these``; no bytes of it are read yet."""
+
+    content_id: bytes | None
+    offset: int
+    not_these: frozenset[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """Bytes of a carried bundle; none of it at offset 0 asks how far the coordinator got."""
+
+    content_id: bytes
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """``ack``: a cosigned checkpoint of another gateway's log, not yet verified."""
+
+    content_id: bytes
+    ack: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    content_id: bytes
+    code: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,4 +216,17 @@ class Halted:
 Want = (
     Send | ReadRoots | ReadBatch | ReadBodies | ReadEvidence | EvidenceHeld | Supplied | TakeNotice | Record
 )
-Event = Want | Hold | Adopt | BeginEpoch | Connected | Acked | TimeTold | Closed | Halted
+Event = (
+    Want
+    | ReadParcel
+    | Delivered
+    | Undelivered
+    | Hold
+    | Adopt
+    | BeginEpoch
+    | Connected
+    | Acked
+    | TimeTold
+    | Closed
+    | Halted
+)

@@ -40,6 +40,8 @@ class Standing:
     signed_note: bytes | None
     acked_size: int
     notices: int | None = None
+    brings: bool = False
+    """Whether this end carries bundles of other gateways."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -356,11 +356,36 @@ class Later(Message):
     checkpoint: bytes = _note()
 
 
+MAX_PIECE_BYTES = 32 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Bring(Message):
+    """Bytes of a bundle of another gateway at ``offset``; none at 0 asks how far it got."""
+
+    TYPE: ClassVar[int] = 50
+    content_id: bytes = _octets(HASH_BYTES)
+    offset: int = _uint()
+    data: bytes = _octets_to(MAX_PIECE_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Brought(Message):
+    """``have``: go on from there. ``ack``: it is there; ``refusal``: it is not taken, one word."""
+
+    TYPE: ClassVar[int] = 51
+    content_id: bytes = _octets(HASH_BYTES)
+    have: int = _uint()
+    ack: bytes | None = _note(nullable=True)
+    refusal: str | None = _wire(lambda value: None if value is None else as_text(value, 32))
+
+
 _KINDS: tuple[type[Message], ...] = (
     *(Challenge, Hello, Welcome, Catchup, Fork, Reject),
     *(Offer, Want, Entries, Commit, Ack, Missing, NeedHashes, Hashes, Objects),
     *(Fetch, Bodies, Heartbeat, Time, Evidence, Noted, Noticed, Follow),
     *(Pull, LogPart, Later),
+    *(Bring, Brought),
 )
 _CLASSES = {cls.TYPE: cls for cls in _KINDS}
 _READERS: Mapping[type[Message], tuple[Reader, ...]] = {

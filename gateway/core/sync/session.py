@@ -29,6 +29,7 @@ from gateway.core.sync.batch import BitmapInvalid, NotWhole, Offered
 from gateway.core.sync.beside import Beside
 from gateway.core.sync.breach import Breach
 from gateway.core.sync.catching import Catching
+from gateway.core.sync.bringing import Bringing
 from gateway.core.sync.checkpoints import Own, Stranger, open_own, with_cosignature
 from gateway.core.sync.events import (
     Acked,
@@ -41,6 +42,7 @@ from gateway.core.sync.events import (
     Halted,
     Hold,
     ReadBatch,
+    Parcel,
     ReadBodies,
     ReadRoots,
     Record,
@@ -89,6 +91,7 @@ class Session:
         newest = standing.notices
         self._beside = None if newest is None else Beside(local.coordinator.public_key, newest)
         self._catching: Catching
+        self._bringing = Bringing() if standing.brings else None
         self._judge: Callable[[Roots], None] | None = None
         self._told: dict[str, object] = {}
         self._heard: bytes | None = None
@@ -99,7 +102,8 @@ class Session:
     def answer_due(self) -> bool:
         """Whether the coordinator owes us something: the handshake, a WANT, an ACK."""
         if self.state is State.OPEN:
-            return self._flight.answer_due
+            brings = self._bringing is not None and self._bringing.answer_due
+            return self._flight.answer_due or brings
         return self.state is not State.OVER
 
     # What comes in.
@@ -134,6 +138,15 @@ class Session:
         return self._guarded(lambda: self._besides(lambda beside: beside.evidence(bodies, awaited)))
 
     def grew(self, size: int) -> list[Event]:
+    def may_bring(self) -> list[Event]:
+        """There may be a bundle of another gateway to bring."""
+        return self._guarded(lambda: self._brings(lambda bringing: bringing.opened()))
+
+    def parcel(self, parcel: Parcel | None) -> list[Event]:
+        """Answers ReadParcel."""
+        self._heard = None  # BROUGHT may well equal the one before
+        return self._guarded(lambda: self._brings(lambda bringing: bringing.parcel(parcel)))
+
         """The log has ``size`` leaves now."""
         self._size = max(self._size, size)
         return self._guarded(self._grow) if self.state is State.OPEN else []
@@ -215,6 +228,7 @@ class Session:
         self._besides(lambda beside: beside.opened())
         self._advance()
 
+        self._brings(lambda bringing: bringing.opened())
     def _on_catchup(self, message: wire.Catchup) -> None:
         self._handshake.require_answer(message.size, message.unix_ms, message.signature)
         signed = self._standing.signed_size
@@ -370,6 +384,15 @@ class Session:
         self._events += step(self._beside)
 
     # What these use.
+    def _on_brought(self, message: wire.Brought) -> None:
+        if self._bringing is None:
+            raise Breach(Fault.OUT_OF_TURN, "BROUGHT to an end that brings nothing")
+        self._brings(lambda bringing: bringing.brought(message))
+
+    def _brings(self, step: Callable[[Bringing], list[Event]]) -> None:
+        if self._bringing is not None and self.state is State.OPEN:
+            self._events += step(self._bringing)
+
 
     def _cosigned(self, note: bytes, size: int) -> Checkpoint:
         checkpoint = open_own(self._own, note, cosigned=True)
@@ -431,5 +454,6 @@ _TRANSITIONS: Mapping[tuple[State, type[wire.Message]], Callable[[Session, Any],
     (State.OPEN, wire.Noticed): Session._on_notice,
     (State.OPEN, wire.Bodies): Session._on_bodies,
     (State.OPEN, wire.Fork): Session._on_fork,
+    (State.OPEN, wire.Brought): Session._on_brought,
     (State.OPEN, wire.Reject): Session._on_reject,
 }

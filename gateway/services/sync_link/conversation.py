@@ -29,6 +29,7 @@ from gateway.core.sync import (
     BeginEpoch,
     Closed,
     Connected,
+    Delivered,
     Event,
     EvidenceHeld,
     Halted,
@@ -36,6 +37,7 @@ from gateway.core.sync import (
     ReadBatch,
     ReadBodies,
     ReadEvidence,
+    ReadParcel,
     ReadRoots,
     Record,
     Send,
@@ -43,12 +45,14 @@ from gateway.core.sync import (
     Supplied,
     TakeNotice,
     TimeTold,
+    Undelivered,
 )
 from gateway.core.sync.liveness import LOOK_EVERY_S, Liveness, Verdict
 from gateway.core.sync.pulled import Pulled
 from gateway.core.timekeeper import Timekeeper
 from gateway.errors import NeedsPerson
 from gateway.model import Beginning, Halt, TimeQuality
+from gateway.services.sync_link.cargo import Cargo
 from gateway.services.sync_link.faults import LinkFault
 from gateway.services.sync_link.figures import LinkFigures
 from gateway.services.sync_link.tls import require_dates
@@ -89,6 +93,7 @@ class Surroundings:
     noticed: Callable[[], Awaitable[None]]
     heartbeat_s: float
     gather_s: float
+    cargo: Cargo | None = None
 
 
 class Conversation:
@@ -114,6 +119,8 @@ class Conversation:
             "heartbeats": self._beat,
             "watch": self._watch,
         }
+        if self._around.cargo is not None:
+            works["cargo"] = partial(self._load, self._around.cargo)
         try:
             await _until_one_fails({f"link {name}": work() for name, work in works.items()})
         finally:
@@ -150,6 +157,13 @@ class Conversation:
             await self._around.clock.sleep(self._around.gather_s)
             self._size = (await self._around.store.head()).size
             await self._inbox.put(partial(asyncio.to_thread, self._session.grew, self._size))
+
+    async def _load(self, cargo: Cargo) -> None:
+        await self._open.wait()
+        while True:
+            await cargo.stirred.wait()
+            cargo.stirred.clear()
+            await self._inbox.put(partial(asyncio.to_thread, self._session.may_bring))
 
     async def _beat(self) -> None:
         await self._open.wait()
@@ -245,6 +259,14 @@ class Conversation:
                     queue.extend(session.roots(await self._roots(sizes)))
                 case ReadBodies(request, hashes):
                     queue.extend(session.bodies(request, tuple([await store.body(item) for item in hashes])))
+                case ReadParcel(content_id, offset, not_these) if self._around.cargo is not None:
+                    parcel = await self._around.cargo.parcel(content_id, offset, not_these)
+                    queue.extend(session.parcel(parcel))
+                case Delivered(content_id, ack) if self._around.cargo is not None:
+                    self._around.worked()
+                    await self._around.cargo.delivered(content_id, ack)
+                case Undelivered(content_id, word) if self._around.cargo is not None:
+                    await self._around.cargo.undelivered(content_id, word)
                 case Connected(next, unix_ms):
                     self._connected(next, unix_ms)
                 case Acked(size, note):

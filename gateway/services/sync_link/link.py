@@ -24,6 +24,7 @@ from gateway.core.timekeeper import Timekeeper
 from gateway.core.vitals import LinkVitals
 from gateway.errors import NeedsPerson
 from gateway.model import Head
+from gateway.services.sync_link.cargo import Cargo
 from gateway.services.sync_link.conversation import Conversation, Surroundings, tls_of
 from gateway.services.sync_link.faults import LinkFault
 from gateway.services.sync_link.figures import LinkFigures
@@ -79,7 +80,7 @@ class SyncLink:
 
     ``status`` is asked for every heartbeat; ``observe_sync`` is told the seconds from the first offer of an
     entry to the ACK that covers it; ``on_change`` is called when the link opened or ended, and at every ACK,
-    ``noticed`` is awaited after a notice was kept.
+    ``noticed`` is awaited after a notice was kept. ``cargo`` goes to the coordinator beside the log.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class SyncLink:
         observe_sync: Callable[[float], None] = lambda _: None,
         on_change: Callable[[], None] = lambda: None,
         noticed: Callable[[], Awaitable[None]] | None = None,
+        cargo: Cargo | None = None,
         rng: random.Random | None = None,
     ) -> None:
         self._settings = settings
@@ -115,6 +117,7 @@ class SyncLink:
             noticed=noticed or _nobody,
             heartbeat_s=settings.heartbeat_s,
             gather_s=settings.gather_s,
+            cargo=cargo,
         )
 
     def vitals(self) -> LinkVitals:
@@ -151,7 +154,7 @@ class SyncLink:
             require_dates(tls_of(socket), self._around.timekeeper)
             session = Session(
                 self._local,
-                _standing(head),
+                _standing(head, brings=self._around.cargo is not None),
                 nonce=secrets.token_bytes(32),
                 max_entries=self._settings.max_entries,
                 max_bytes=self._settings.max_bytes,
@@ -234,7 +237,7 @@ def _tune(socket: ClientConnection) -> None:
         raw.setsockopt(sockets.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, _NOTSENT_BYTES)
 
 
-def _standing(head: Head) -> Standing:
+def _standing(head: Head, *, brings: bool) -> Standing:
     return Standing(
         origin=head.origin,
         size=head.size,
@@ -242,4 +245,5 @@ def _standing(head: Head) -> Standing:
         signed_note=head.signed_note,
         acked_size=head.acked_size,
         notices=head.notices,
+        brings=brings,
     )

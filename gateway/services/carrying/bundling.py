@@ -34,7 +34,7 @@ class Author:
     sign: Sign
 
 
-def _quiet(done: int, total: int) -> None:
+def quiet(done: int, total: int) -> None:
     """Nobody looks on."""
 
 
@@ -46,7 +46,7 @@ async def export(
     *,
     since: int | None = None,
     max_bytes: int = MAX_FILE_BYTES,
-    progress: Progress = _quiet,
+    progress: Progress = quiet,
 ) -> list[Path]:
     """Bundles of what is not cosigned yet, or of all from leaf ``since``; none where that is none.
 
@@ -141,7 +141,7 @@ def name_of(manifest: Manifest) -> str:
     return f"{manifest.gateway_id}-{epoch}-{manifest.start}-{manifest.size}.bundle"
 
 
-def verify_file(path: Path, progress: Progress = _quiet) -> Manifest:
+def verify_file(path: Path, progress: Progress = quiet) -> Manifest:
     """A whole file's head, once all of it has verified. Raises CommandError, which names the place."""
     found: list[Manifest] = []
     try:
