@@ -3,7 +3,8 @@
     before HELLO   HELLO → WELCOME, CATCHUP, FORK or REJECT
     after WELCOME  OFFER → WANT, ENTRIES, COMMIT → ACK or NEED_HASHES, HASHES → MISSING or ACK, OBJECTS → ACK
     after CATCHUP  PULL → LOG…
-    after either   HEARTBEAT → TIME, FETCH → BODIES, BODIES, EVIDENCE → NOTED, FOLLOW → NOTICE…
+    after either   HEARTBEAT → TIME, FETCH → BODIES, BODIES, EVIDENCE → NOTED, FOLLOW → NOTICE…,
+                   BRING → BROUGHT
     closed         anything, unread
 
 What is out of place or out of form ends the session with REJECT `protocol`.
@@ -19,8 +20,8 @@ from hashlib import sha256
 from simulators.coordinator import wire
 from simulators.coordinator.acks import TrustedLog
 from simulators.coordinator.authority import Authority
-from simulators.coordinator.giving_back import giving_back
 from simulators.coordinator.depot import Depot
+from simulators.coordinator.giving_back import giving_back
 from simulators.coordinator.heads import compare
 from simulators.coordinator.log import Forked, VerifiedLog
 from simulators.coordinator.records import Admission, Gateway, Origin
@@ -67,8 +68,8 @@ class Session:
         self._authority = authority
         self._on_expel = on_expel
         self._on_push = on_push
-        self._kept: int | None = None
         self._depot = Depot(authority)
+        self._kept: int | None = None
         """The newest notice that the gateway has; None until it follows."""
         self._noticed = 0
         """The newest that was sent to it."""
@@ -159,9 +160,9 @@ class Session:
                 return []
             case wire.Evidence():
                 return [[wire.NOTED, list(self._authority.court.brought(message.bodies))]]
-            case wire.Follow():
             case wire.Bring():
                 return [self._depot.bring(message)]
+            case wire.Follow():
                 return self._follow(message.number)
             case wire.Hello():
                 raise Malformed("a second HELLO")

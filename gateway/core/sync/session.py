@@ -5,7 +5,8 @@
     WELCOME     WELCOME, CATCHUP, FORK, LATER                own roots asked for → OPEN, CATCHING, or over
     CATCHING    LOG                                          CATCHING, until our log is whole: then over
     OPEN        WANT, ACK, MISSING, NEED_HASHES,             OPEN, or over
-                FETCH, TIME, FORK, NOTED, NOTICE, BODIES
+                FETCH, TIME, FORK, NOTED, NOTICE, BODIES,
+                BROUGHT
     OVER        anything, unread                             OVER
 
 REJECT is legal everywhere. What is illegal ends the session with one Closed that says what was wrong: the
@@ -28,8 +29,8 @@ from gateway.core.sync import messages as wire
 from gateway.core.sync.batch import BitmapInvalid, NotWhole, Offered
 from gateway.core.sync.beside import Beside
 from gateway.core.sync.breach import Breach
-from gateway.core.sync.catching import Catching
 from gateway.core.sync.bringing import Bringing
+from gateway.core.sync.catching import Catching
 from gateway.core.sync.checkpoints import Own, Stranger, open_own, with_cosignature
 from gateway.core.sync.events import (
     Acked,
@@ -41,8 +42,8 @@ from gateway.core.sync.events import (
     Fault,
     Halted,
     Hold,
-    ReadBatch,
     Parcel,
+    ReadBatch,
     ReadBodies,
     ReadRoots,
     Record,
@@ -90,8 +91,8 @@ class Session:
         self._flight = Flight()
         newest = standing.notices
         self._beside = None if newest is None else Beside(local.coordinator.public_key, newest)
-        self._catching: Catching
         self._bringing = Bringing() if standing.brings else None
+        self._catching: Catching
         self._judge: Callable[[Roots], None] | None = None
         self._told: dict[str, object] = {}
         self._heard: bytes | None = None
@@ -137,7 +138,6 @@ class Session:
         """Answers ReadEvidence: objects that the coordinator has not noted, and hashes of bodies awaited."""
         return self._guarded(lambda: self._besides(lambda beside: beside.evidence(bodies, awaited)))
 
-    def grew(self, size: int) -> list[Event]:
     def may_bring(self) -> list[Event]:
         """There may be a bundle of another gateway to bring."""
         return self._guarded(lambda: self._brings(lambda bringing: bringing.opened()))
@@ -147,6 +147,7 @@ class Session:
         self._heard = None  # BROUGHT may well equal the one before
         return self._guarded(lambda: self._brings(lambda bringing: bringing.parcel(parcel)))
 
+    def grew(self, size: int) -> list[Event]:
         """The log has ``size`` leaves now."""
         self._size = max(self._size, size)
         return self._guarded(self._grow) if self.state is State.OPEN else []
@@ -227,8 +228,8 @@ class Session:
         self._flight.read_to = message.next
         self._besides(lambda beside: beside.opened())
         self._advance()
-
         self._brings(lambda bringing: bringing.opened())
+
     def _on_catchup(self, message: wire.Catchup) -> None:
         self._handshake.require_answer(message.size, message.unix_ms, message.signature)
         signed = self._standing.signed_size
@@ -383,7 +384,6 @@ class Session:
             raise Breach(Fault.OUT_OF_TURN, f"{type(message).__name__} to an end that asks for none")
         self._events += step(self._beside)
 
-    # What these use.
     def _on_brought(self, message: wire.Brought) -> None:
         if self._bringing is None:
             raise Breach(Fault.OUT_OF_TURN, "BROUGHT to an end that brings nothing")
@@ -393,6 +393,7 @@ class Session:
         if self._bringing is not None and self.state is State.OPEN:
             self._events += step(self._bringing)
 
+    # What these use.
 
     def _cosigned(self, note: bytes, size: int) -> Checkpoint:
         checkpoint = open_own(self._own, note, cosigned=True)
@@ -453,7 +454,7 @@ _TRANSITIONS: Mapping[tuple[State, type[wire.Message]], Callable[[Session, Any],
     (State.OPEN, wire.Noted): Session._on_noted,
     (State.OPEN, wire.Noticed): Session._on_notice,
     (State.OPEN, wire.Bodies): Session._on_bodies,
-    (State.OPEN, wire.Fork): Session._on_fork,
     (State.OPEN, wire.Brought): Session._on_brought,
+    (State.OPEN, wire.Fork): Session._on_fork,
     (State.OPEN, wire.Reject): Session._on_reject,
 }
