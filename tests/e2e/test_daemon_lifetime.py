@@ -228,10 +228,9 @@ async def test_a_gateway_that_was_never_registered_takes_uploads_and_says_what_t
 async def test_a_coordinator_out_of_reach_costs_points_but_never_pages(tmp_path: Path) -> None:
     async with house(tmp_path) as here, here.daemon(network={"ws_url": "ws://127.0.0.1:9"}) as daemon:
         await daemon.said("coordinator link ended")
-        while not (health := await daemon.get("/health")).json["reasons"]:
+        while "coordinator unreachable" not in str((health := await daemon.get("/health")).json["reasons"]):
             await asyncio.sleep(0.01)
         assert (health.status, health.json["status"]) == (200, "degraded")
-        assert "coordinator unreachable" in health.json["reasons"][0]
         figures = await daemon.metrics()
         assert (figures["gateway_link_up"], figures["gateway_ready"]) == (0, 1)
 
