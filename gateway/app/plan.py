@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gateway import __version__
 from gateway.app import collector, settings
+from gateway.app.backups import Backups, restore_if_wiped
 from gateway.app.carrying import Freight, freight
 from gateway.app.commands import daemon_acts, daemon_commands, log_commands
 from gateway.app.lifetime import Live, until_told
@@ -32,6 +33,7 @@ from gateway.keys import Identity, handed_over, load_identity
 from gateway.keys.tokens import TokenFile
 from gateway.services import carrying, control, retention
 from gateway.services.acts import Acts
+from gateway.services.after_restore import AfterRestore
 from gateway.services.airtime import AirtimeBook, boot_id
 from gateway.services.announcing import Announcing
 from gateway.services.last_way_book import LastWayBook
@@ -80,12 +82,15 @@ async def run(path: Path, config: Config) -> None:
             config, ground.identity, store, ground.timekeeper, ground.clock, synced, noticed, goods.delivery
         )
         last_way_home = ground.last_way_home(store, radios, link)
+        after_restore = ground.after_restore(store, link)
+        waits = await after_restore.hold()
+        backups = Backups(config, ground.identity, store, ground.clock)
         machine = ground.machine()
-        monitor = ground.monitor(store, supervisor, radios, link, place, machine)
+        monitor = ground.monitor(store, supervisor, radios, link, place, machine, backups)
         link.told_by(monitor)
         commands = {**daemon_commands(monitor, path), **log_commands(config, ground.identity, store)}
         commands |= carrying.commands(goods.carrying, goods.carried, config.storage.outbox_path)
-        acts = ground.acts(supervisor, goods)
+        acts = ground.acts(supervisor, goods, backups)
         site = partial(ground.site, panel, acts, store)
         pages = Pages(config, monitor, ground.metrics, reception, site)
         services: Mapping[str, Service] = {
@@ -94,6 +99,8 @@ async def run(path: Path, config: Config) -> None:
             **pages.services(),
             **last_way_home,
             "control": partial(control.serve, config.control_socket, commands, acts),
+            **backups.services(),
+            **({"after_restore": after_restore.run} if waits else {}),
             "recorder": recorder.run,
             "panel": panel.run,
             "machine": machine.run,
@@ -169,6 +176,7 @@ class Ground:
         place: Place,
         machine: Machine,
     ) -> Monitor:
+        backups: Backups,
         sources = Sources(
             gateway_id=self.config.gateway.id,
             version=__version__,
@@ -183,10 +191,16 @@ class Ground:
             gps=place.vitals,
             machine=machine.vitals,
             circumstances=settings.circumstances(self.config, self.timekeeper.now),
+            backup=backups.vitals,
         )
         return Monitor(sources, self.clock)
 
     def last_way_home(self, store: Store, radios: Radios, link: Link) -> Mapping[str, Service]:
+    def after_restore(self, store: Store, link: Link) -> AfterRestore:
+        mark, key = settings.restored_mark(self.config), self.identity.public_key
+        now, clock = self.timekeeper.now, self.clock
+        return AfterRestore(mark, store, key, lambda: link.vitals().connected, now, clock)
+
         """Where there is a modem, and the coordinator has a number."""
         gsm = self.config.gsm
         if gsm is None or gsm.coordinator_number is None:
@@ -209,10 +223,11 @@ class Ground:
         kernel = Kernel(storage.path.parent)
         return Machine(kernel, storage.traffic_path, boot_id(), budget, self.timekeeper.now, self.clock)
 
-    def acts(self, supervisor: Supervisor, goods: Freight) -> Acts:
+    def acts(self, supervisor: Supervisor, goods: Freight, backups: Backups) -> Acts:
         acts = {
             **carrying.acts(goods.carrying),
             **daemon_acts(supervisor, self.live.reload),
+            **backups.acts(),
             "test": radio_test(self.config, supervisor, self.clock),
         }
         log = AuditLog(self.config.storage.audit_path)

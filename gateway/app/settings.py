@@ -41,8 +41,13 @@ def _free_bytes(folder: Path) -> int:
     return stat.f_bavail * stat.f_frsize
 
 
-def store_settings(config: Config) -> StoreSettings:
-    """The database; its folder is made where it is missing. Raises FatalError where it cannot be."""
+def restored_mark(config: Config) -> Path:
+    """There while a restored log waits for the coordinator's word."""
+    return config.storage.path.with_name(config.storage.path.name + ".restored")
+
+
+def make_folder(config: Config) -> Path:
+    """The state's. Raises FatalError where it cannot be made."""
     folder = config.storage.path.parent
     try:
         folder.mkdir(mode=0o750, parents=True, exist_ok=True)
@@ -51,6 +56,12 @@ def store_settings(config: Config) -> StoreSettings:
         raise FatalError(
             f"storage.path: its folder {folder} cannot be made ({error.strerror}); {fix}"
         ) from error
+    return folder
+
+
+def store_settings(config: Config) -> StoreSettings:
+    """The database; its folder is made where it is missing. Raises FatalError where it cannot be."""
+    folder = make_folder(config)
     stat = os.statvfs(folder)
     share = stat.f_blocks * stat.f_frsize * config.limits.unverified_disk_percent // 100
     return StoreSettings(

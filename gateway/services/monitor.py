@@ -11,6 +11,7 @@ from drivers.base import DriverStats
 from gateway.clock import Clock
 from gateway.core.health import Health
 from gateway.core.vitals import (
+    BackupVitals,
     Circumstances,
     GpsVitals,
     LinkVitals,
@@ -56,6 +57,7 @@ class Sources:
     circumstances: Callable[[], Circumstances]
     gps: Callable[[], GpsVitals | None] = lambda: None
     machine: Callable[[], MachineVitals | None] = lambda: None
+    backup: Callable[[], BackupVitals | None] = lambda: None
 
 
 class Monitor:
@@ -119,6 +121,7 @@ class Monitor:
             radios=radios,
             gps=sources.gps(),
             machine=machine,
+            backup=sources.backup(),
             health=judge(
                 parts,
                 store,

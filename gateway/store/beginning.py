@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from gateway.core import merkle
 from gateway.core.entry import Entry, objects_root
@@ -78,6 +79,29 @@ def _leave(connection: Connection, state: LogState, beginning: Beginning) -> Non
         (
             *(state.epoch, state.first_leaf, state.first_ordinal, frontier.to_bytes()),
             *(state.signed_size, state.signed_note, state.cosigned_note),
+def past_epochs(connection: Connection) -> list[dict[str, Any]]:
+    """All that is kept of epochs that are over, the oldest first."""
+    rows = connection.execute(
+        "SELECT epoch, frontier, signed_size, signed_note, cosigned_note, ended_at, why, fix, seen "
+        "FROM epochs ORDER BY epoch"
+    )
+    names = (
+        "epoch",
+        "size",
+        "signed_size",
+        "signed_note",
+        "cosigned_note",
+        "ended_at_ms",
+        "why",
+        "fix",
+        "seen",
+    )
+    found = [dict(zip(names, row, strict=True)) for row in rows]
+    return [
+        {**row, "size": Frontier.from_bytes(row["size"]).size, "seen": bool(row["seen"])} for row in found
+    ]
+
+
             *(beginning.at.unix_ms, beginning.told.what, beginning.told.fix),
         ),
     )

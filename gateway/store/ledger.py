@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from gateway.core import merkle
+from gateway.core.backup import Past
 from gateway.core.conflict import KnownTexts
 from gateway.core.entry import epoch_of
 from gateway.core.evidence import EpochBegun, Evidence, Forked, opened
@@ -293,6 +294,30 @@ class Ledger:
             self._held.add(who)
         else:
             self._held.discard(who)
+
+    def repeat_epoch(self, past: Past, number: int, evidence: Sequence[Evidence], again: Beginning) -> None:
+        """End the present epoch, as long as ``past`` says, and begin the next, as it was done before.
+
+        For a log that is made anew of its entries.
+        """
+        state = self._state
+        with self._undone_on_failure(), self._transaction():
+            state.acked_size, state.cosigned_note = state.size, past.cosigned_note
+            state.signed_size, state.signed_note = past.signed_size, past.signed_note
+            beginning.begin(self._connection, state, number, evidence, again)
+            if past.seen:
+                self._connection.execute("UPDATE epochs SET seen = 1 WHERE epoch = ?", (past.epoch,))
+            state.write(self._connection)
+        self._load(state)
+
+    def holders(self) -> frozenset[str]:
+        """Who holds it now."""
+        return frozenset(self._held)
+
+    def past_epochs(self) -> list[dict[str, Any]]:
+        """Everything there is to keep of epochs that are over, the oldest first."""
+        with fatal(self._path):
+            return beginning.past_epochs(self._connection)
 
     def ended_epochs(self) -> list[EndedEpoch]:
         with fatal(self._path):

@@ -8,11 +8,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from gateway.core.backup import leaf_hashes
+from gateway.core.backup import Past, leaf_hashes
+from gateway.core.evidence import read_evidence
 from gateway.core.merkle import Frontier
 from gateway.core.sync.pulled import Pulled, PulledEntry
 from gateway.errors import FatalError
-from gateway.model import Head
+from gateway.model import Beginning, Halt, Head, Stamp
 from gateway.store.ledger import FreeBytes, Ledger
 
 GROUP = 256
@@ -67,6 +68,12 @@ class Rebuilding:
             grown = self.frontier.extend(leaf_hashes(lot))
             if self.ledger.adopt(Pulled(self.ledger.size, lot, ()), grown.size, grown.root()) != grown.size:
                 raise FatalError(f"{self._part}: the disk refused; free space on it, or replace it")
+
+    def begin(self, past: Past, number: int, entry: PulledEntry, key: bytes) -> None:
+        """The next epoch, by its first entry, once all that stays in the present one is here."""
+        evidence = [read_evidence(body) for body in entry.objects]
+        at, told = Stamp(entry.received_at_ms, entry.quality), Halt(what=past.why, fix=past.fix)
+        self.ledger.repeat_epoch(past, number, evidence, Beginning(key=key, why="", told=told, at=at))
 
     def place(self, *, signed: tuple[int, bytes | None], acked: tuple[int, bytes | None]) -> Head:
         """With what was signed and acked of it, at its place and on disk. Its head."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from gateway.core.conflict import KnownTexts
 from gateway.core.notice import Notice
@@ -149,6 +149,14 @@ class Store:
         """While anyone holds it nothing is logged but what :meth:`adopt` brings; uploads are refused as
         BUSY."""
         await self._thread.run(lambda ledger: ledger.hold(who, held=held))
+
+    async def holders(self) -> frozenset[str]:
+        """Who holds it now."""
+        return await self._thread.run(lambda ledger: ledger.holders())
+
+    async def past_epochs(self) -> list[dict[str, Any]]:
+        """Epochs that are over, the oldest first, by the names of :class:`gateway.core.backup.Past`."""
+        return await self._thread.run(lambda ledger: ledger.past_epochs())
 
     async def adopt(self, pulled: Pulled, size: int, root: bytes) -> int | None:
         """Log entries of our own again that an older disk lacks, durably; the log's size then.

@@ -13,8 +13,8 @@ from nacl.signing import SigningKey
 from store_rig import GATEWAY, NOW, PLENTY, Rig, store_rig
 
 from gateway.backup import BackupKey, Directory, Seal, Target, make_backup_key, read_key
-from gateway.core.backup import Remains
-from gateway.model import Head
+from gateway.core.backup import Past, Remains
+from gateway.model import Beginning, Halt, Head, Stamp, TimeQuality
 from gateway.services.backup import Backup, BackupBook, BackupSettings, Restored, Source, restore
 from simulators.wallets import Wallet
 from simulators.wallets.uploads import snapshot_cbor
@@ -106,6 +106,18 @@ class BackupRig:
             )
             over = payee.hand_over(NOW + self.payments)
             await rig.promised(snapshot_cbor(over), over.content)
+
+    def beginning(self) -> Beginning:
+        at = Stamp(NOW, TimeQuality.AGREED)
+        told = Halt(what="a test", fix="nothing")
+        return Beginning(key=bytes(SIGNING.verify_key), why="test", told=told, at=at)
+
+    async def remains(self, rig: Rig) -> Remains:
+        """With the epochs that are over."""
+        head = await rig.store.head()
+        past = tuple([Past(**one) for one in await rig.store.past_epochs()])
+        signed, acked = (head.signed_size, head.signed_note), (head.acked_size, head.cosigned_note)
+        return Remains(signed=signed, acked=acked, past=past)
 
     def wipe(self) -> None:
         for path in self.folder.glob("gateway.db*"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 
@@ -232,9 +232,7 @@ class Backup:
         try:
             await asyncio.to_thread(fetch, self._source, name)
         except BackupRefused as refused:
-            raise TargetFailed(
-                f"backup.target gives {name} back otherwise than taken: {refused}"
-            ) from None
+            raise TargetFailed(f"backup.target gives {name} back otherwise than taken: {refused}") from None
 
     # Few objects, and none that nobody needs.
 
@@ -251,7 +249,9 @@ class Backup:
     async def _merge(self, run: Sequence[Name]) -> None:
         ranges = [await asyncio.to_thread(fetch, self._source, name) for name in run]
         entries = [entry for found in ranges for entry in found.entries]
-        await self._upload(run[0].begin, entries, run[0].generation, ranges[-1].header.remains)
+        files = {name: body for one in ranges for name, body in one.header.remains.files.items()}
+        remains = replace(ranges[-1].header.remains, files=files)
+        await self._upload(run[0].begin, entries, run[0].generation, remains)
 
     async def _delete(self, names: Sequence[Name]) -> None:
         """Only what another object, read back just now, holds as well."""

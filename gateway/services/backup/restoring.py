@@ -6,7 +6,7 @@ Blocking: it runs before anything is signed, in a thread of its own or a command
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from gateway.core.backup import (
     read_name,
     read_range,
 )
+from gateway.core.merkle import Frontier
 from gateway.model import Head
 from gateway.store.rebuilding import Rebuilding
 
@@ -86,7 +87,7 @@ def restore(source: Source, path: Path, free_bytes: Callable[[], int], tell: Tel
             reasons = "; ".join(f"{name}: {why}" for name, why in climb.refused.items())
             raise BackupRefused(f"none of {len(names)} backup objects can be used: {reasons}")
         header = climb.last.header
-        remains = header.remains
+        remains = replace(header.remains, files=climb.files)
         head = rebuilding.place(signed=remains.signed, acked=remains.acked)
     return Restored(head, header.key, header.made_at_ms, remains, climb.refused, climb.objects)
 
@@ -100,15 +101,30 @@ class _Climb:
     tell: Tell
     last: Range | None = None
     objects: int = 0
+    files: dict[str, bytes] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
 
     def climb(self, names: Collection[Name]) -> None:
         past = self._past(names)
+        ended: Past | None = None
         for epoch in sorted({name.epoch for name in names}):
-            ended = past.get(epoch)
-            self._climb_epoch([name for name in names if name.epoch == epoch], ended)
-            if ended is None:
+            of_epoch = [name for name in names if name.epoch == epoch]
+            if ended is not None and not self._begin(ended, of_epoch):
                 return
+            ended = past.get(epoch)
+            self._climb_epoch(of_epoch, ended)
+            if ended is None or self.rebuilding.head.size < ended.size:
+                return
+
+    def _begin(self, ended: Past, names: Collection[Name]) -> bool:
+        """The epoch of these objects, by the first entry of the first good one."""
+        for name, _ in chain(names, 0):
+            found = self._found(name, Frontier())
+            if found is not None:
+                self.rebuilding.begin(ended, name.epoch, found.entries[0], found.header.key)
+                self.last = found
+                return True
+        return False
 
     def _past(self, names: Collection[Name]) -> Mapping[int, Past]:
         """Epochs that are over, by the newest object that tells."""
@@ -133,19 +149,20 @@ class _Climb:
     def _climb_on(self, names: Collection[Name], stop: int) -> bool:
         size = self.rebuilding.head.size
         for name, bound in chain([name for name in names if str(name) not in self.refused], size):
-            found = self._found(name)
+            found = self._found(name, self.rebuilding.frontier)
             if found is not None:
                 end = min(bound, stop)
                 self.rebuilding.adopt(found.entries[size - name.begin : end - name.begin])
                 self.last, self.objects = found, self.objects + 1
+                self.files |= found.header.remains.files
                 self.tell("restored", {"leaves": end, "epoch": name.epoch})
                 return True
         return False
 
-    def _found(self, name: Name) -> Range | None:
+    def _found(self, name: Name, frontier: Frontier) -> Range | None:
         try:
             found = fetch(self.source, name)
-            if not proven(found, self.rebuilding.frontier):
+            if not proven(found, frontier):
                 raise BackupRefused("does not follow from the log before it: another root")
         except BackupRefused as refused:
             self._refuse(name, str(refused))
