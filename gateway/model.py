@@ -96,6 +96,8 @@ class Head:
     acked_size: int
     cosigned_note: bytes | None
     halted: Halt | None = None
+    begun: Halt | None = None
+    """Why the epoch before this one ended, until a person has looked."""
     notices: int = 0
     """The newest of the coordinator's notices that is on disk."""
 

@@ -8,6 +8,7 @@
     coordinator unreachable for over 5 min       link_down            30   not below 50: evidence is kept
     coordinator unreachable, up to 5 min         link_down             5   once an attempt failed
     coordinator session waits for a person       link_halted          30
+    the log began again, nobody has looked why   epoch_begun          20   not below 50: it goes on
     another service waits for a person           service_halted       10
     free disk under twice the floor              disk_low             10
     LoRa configured, region not set              region_unset          5   hears, never answers
@@ -43,6 +44,7 @@ class Facts:
     """What the score is computed from; gathered by the daemon, seconds where a duration is meant."""
 
     log_halted: str | None = None
+    epoch_begun: str | None = None
     store_refuses: str | None = None
     radios: Mapping[str, bool] = field(default_factory=dict)  # configured radio → works now
     radio_faults: Mapping[str, str] = field(default_factory=dict)  # of one that does not: what is known of it
@@ -81,6 +83,8 @@ def _deductions(facts: Facts) -> Iterator[Deduction]:
         yield Deduction(60, "log_halted", f"the log waits for a person: {facts.log_halted}")
     if facts.store_refuses is not None:
         yield Deduction(60, "store_refuses", f"the store refuses new snapshots: {facts.store_refuses}")
+    if facts.epoch_begun is not None:
+        yield Deduction(20, "epoch_begun", f"the log began again: {facts.epoch_begun}")
     yield from _radios(facts.radios, facts.radio_faults)
     yield from _link(facts)
     for name, reason in facts.halted_services.items():

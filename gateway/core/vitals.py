@@ -204,10 +204,11 @@ def judge(
     circumstances: Circumstances,
 ) -> Health:
     """The score; ``radios`` says of each whether it works, ``faults`` what is known of one that does not."""
-    halted = store.head.halted
+    halted, begun = store.head.halted, store.head.begun
     return assess(
         Facts(
             log_halted=None if halted is None else f"{halted.what}; {halted.fix}",
+            epoch_begun=None if begun is None else f"{begun.what}; {begun.fix}",
             store_refuses=store.refuses,
             radios=radios,
             radio_faults=faults,

@@ -56,6 +56,14 @@ def cosigned(connection: Connection, epoch: int) -> tuple[int, bytes] | None:
     return Frontier.from_bytes(row[0]).size, row[1]
 
 
+def unseen(connection: Connection) -> Halt | None:
+    """Why the newest epoch ended that nobody has looked at."""
+    row = connection.execute(
+        "SELECT why, fix FROM epochs WHERE seen = 0 ORDER BY epoch DESC LIMIT 1"
+    ).fetchone()
+    return None if row is None else Halt(what=row[0], fix=row[1])
+
+
 def ended(connection: Connection) -> list[EndedEpoch]:
     """Epochs that are over, the oldest first."""
     rows = connection.execute("SELECT epoch, frontier, ended_at, why, fix, seen FROM epochs ORDER BY epoch")
@@ -71,14 +79,6 @@ def ended(connection: Connection) -> list[EndedEpoch]:
     ]
 
 
-def _leave(connection: Connection, state: LogState, beginning: Beginning) -> None:
-    """What stays in the old epoch is what the coordinator has cosigned; its proofs go on."""
-    frontier = merkle.frontier_at(state.acked_size, StoredTiles(connection, state.numbers))
-    connection.execute(
-        "INSERT INTO epochs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
-        (
-            *(state.epoch, state.first_leaf, state.first_ordinal, frontier.to_bytes()),
-            *(state.signed_size, state.signed_note, state.cosigned_note),
 def past_epochs(connection: Connection) -> list[dict[str, Any]]:
     """All that is kept of epochs that are over, the oldest first."""
     rows = connection.execute(
@@ -102,6 +102,14 @@ def past_epochs(connection: Connection) -> list[dict[str, Any]]:
     ]
 
 
+def _leave(connection: Connection, state: LogState, beginning: Beginning) -> None:
+    """What stays in the old epoch is what the coordinator has cosigned; its proofs go on."""
+    frontier = merkle.frontier_at(state.acked_size, StoredTiles(connection, state.numbers))
+    connection.execute(
+        "INSERT INTO epochs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
+        (
+            *(state.epoch, state.first_leaf, state.first_ordinal, frontier.to_bytes()),
+            *(state.signed_size, state.signed_note, state.cosigned_note),
             *(beginning.at.unix_ms, beginning.told.what, beginning.told.fix),
         ),
     )

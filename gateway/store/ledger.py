@@ -101,6 +101,7 @@ class Ledger:
         self._held: set[str] = set()
         self._loads = 0
         self._keys = KeyBook(connection)
+        self._begun: Halt | None
         self._load(state)
 
     @classmethod
@@ -209,7 +210,7 @@ class Ledger:
         return self._state.frontier
 
     def head(self) -> Head:
-        return self._state.head()
+        return replace(self._state.head(), begun=self._begun)
 
     def read_batch(self, start: int, max_entries: int, max_bytes: int) -> Batch:
         with fatal(self._path):
@@ -332,6 +333,7 @@ class Ledger:
         """A person has looked: no halt any more, and no epoch's end that waits to be noticed."""
         self._state.halted_what = self._state.halted_fix = None
         self._noted(lambda: self._connection.execute("UPDATE epochs SET seen = 1"))
+        self._begun = beginning.unseen(self._connection)
 
     # Evidence.
 
@@ -559,6 +561,7 @@ class Ledger:
             raise
 
     def _load(self, state: LogState) -> None:
+        self._begun = beginning.unseen(self._connection)
         self._loads += 1 << 32  # beyond whatever the version of the book before was
         self._state = state
         self._keys = KeyBook(self._connection, self._keys.candidates)

@@ -1,4 +1,4 @@
-"""Thirty random histories of restores, clones, cuts and lost acks; ``python -m benchmarks histories``: 1,000."""
+"""Thirty random histories of restores, clones, cuts and lost acks; the benchmark ``histories`` has 1,000."""
 
 from __future__ import annotations
 
