@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from gateway.audit import AuditLog, AuditUnwritten
+from gateway.cli.hints import completed
 from gateway.cli.options import config_option
 from gateway.config import Config, load
 from gateway.core.audit import Act, State
@@ -65,7 +66,10 @@ def add(config_path: Path, name: str, scopes: tuple[str, ...], days: int) -> Non
 def list_(config_path: Path) -> None:
     """Which tokens there are; never the tokens themselves."""
     now = _now()
-    for token in TokenFile(load(config_path).storage.tokens_path).tokens():
+    tokens = TokenFile(load(config_path).storage.tokens_path).tokens()
+    if not tokens:
+        click.echo(completed("no tokens; make one: offgrid-gateway token add NAME"), err=True)
+    for token in tokens:
         until = "expired" if now.unix_ms >= token.expires_ms else f"until {_day(token.expires_ms)}"
         click.echo(f"{token.name:<{MAX_NAME}}  {until:<16}  {' '.join(sorted(token.scopes))}")
 
