@@ -11,10 +11,15 @@
 #          --raw-hci                let the service use an adapter that the kernel drives (hci-socket:)
 #          --no-start               do not start the service
 #          --root DIR               another system's tree instead of this machine's
-#          --packaged               files and account are a package's; for its own scripts
 set -euo pipefail
 here=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
 wheels="" action=install boot=yes bluetooth=yes raw_hci=keep start=yes packaged=no
+for room in words boot files software service; do
+    # shellcheck source=/dev/null
+    . "$here/scripts/lib/install/$room.sh"
+done
+# In the Debian package, dpkg has put the files, and the boot partition is touched only where that is asked for.
+case $here in /usr/share/*) packaged=yes boot=no; mark_changed ;; esac
 usage() { sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//;p}' "$0"; }
 while [ $# -gt 0 ]; do
     case $1 in
@@ -27,15 +32,10 @@ while [ $# -gt 0 ]; do
         --no-onboard-bluetooth) bluetooth=no ;;
         --raw-hci) raw_hci=yes ;;
         --no-start) start=no ;;
-        --packaged) packaged=yes boot=no ;;
         -h | --help) usage; exit 0 ;;
         *) usage >&2; exit 2 ;;
     esac
     shift
-done
-for room in words boot files software service; do
-    # shellcheck source=/dev/null
-    . "$here/scripts/lib/install/$room.sh"
 done
 [ "$(id -u)" = 0 ] || [ -n "$ROOT" ] || die "this needs root" "sudo $0 $*"
 [ "$action" != install ] || [ -n "$wheels" ] || [ -d "$here/wheels" ] || [ -f "$here/pyproject.toml" ] \

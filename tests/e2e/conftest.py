@@ -20,9 +20,11 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
 def machine(installed: Installed, tmp_path: Path) -> Iterator[Machine]:
     """Booted, with the old release installed and set up: the gateway has started by itself."""
     machine = Machine(tmp_path / "machine", installed.packages, [installed.layer])
-    machine.boot()
-    yield machine
-    machine.cut_the_power()
+    try:
+        machine.boot()
+        yield machine
+    finally:
+        machine.cut_the_power()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

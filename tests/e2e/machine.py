@@ -6,6 +6,7 @@ policy is enforced by the kernel as on a gateway. Nothing is written outside the
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -28,7 +29,7 @@ BASE = TOOLS / "roots" / os.environ.get("OFFGRID_DEBIAN", "bookworm")
 BOOT_S = 60.0
 WAIT_S = 60.0
 
-# Runs in a mount namespace of its own: what it mounts is gone with it.
+# Runs in a mount namespace of its own: what it mounts is gone with it. The machine dies with the tests.
 BOOT = r"""
 set -e
 mount -t tmpfs tmpfs /run
@@ -39,8 +40,8 @@ if [ "$(stat -fc %T /sys/fs/cgroup)" != cgroup2fs ]; then
 fi
 mkdir -p "/sys/fs/cgroup/$NAME"
 echo $$ >"/sys/fs/cgroup/$NAME/cgroup.procs"
-exec systemd-nspawn --quiet --directory="$FOLDER/root" --machine="$NAME" --boot --register=no --keep-unit \
-    --private-network --system-call-filter=bpf --console=pipe --bind-ro="$SHARED:/media" </dev/null
+exec setpriv --pdeathsig KILL systemd-nspawn --quiet --directory="$FOLDER/root" --machine="$NAME" --boot \
+    --register=no --keep-unit --private-network --system-call-filter=bpf --console=pipe --bind-ro="$SHARED:/media" </dev/null
 """
 
 
@@ -88,9 +89,9 @@ class Machine:
         """Every process of the machine is gone at once; what it had written stays."""
         if self._nspawn is None:
             return
-        os.kill(self._leader, signal.SIGKILL)
+        os.kill(self._leader or self._nspawn.pid, signal.SIGKILL)
         self._nspawn.wait()
-        self._nspawn = None
+        self._nspawn, self._leader = None, 0
         for hierarchy in ("/sys/fs/cgroup/unified", "/sys/fs/cgroup"):
             _remove_groups(Path(hierarchy, self.name))
 
@@ -173,13 +174,20 @@ def _path() -> str:
 
 
 def _remove_groups(group: Path) -> None:
-    """Empty cgroups, the innermost first."""
+    """Cgroups, the innermost first; busy while the kernel still buries what was killed in them."""
     if not group.is_dir():
         return
     for child in group.iterdir():
         if child.is_dir():
             _remove_groups(child)
-    group.rmdir()
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        try:
+            return group.rmdir()
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 POST = (
@@ -227,8 +235,8 @@ def everything_acked(machine: Machine, entries: int) -> None:
 def install(packages: Path, folder: Path) -> Installed:
     """Boot a clean root, install the old release there, configure it; switched off in good order."""
     machine = Machine(folder, packages)
-    machine.boot()
     try:
+        machine.boot()
         said = machine.run(f"dpkg --install /media/offgrid-gateway_{OLD}_*.deb")
         state = machine.show("offgrid-gateway", "ActiveState")["ActiveState"]
         said += machine.run(INIT)

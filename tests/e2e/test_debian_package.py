@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
-import pytest
-from machine import COORDINATOR, GATEWAY, NEW, OLD, Installed, Machine, everything_acked, snapshots
+import subprocess
+from pathlib import Path
 
+import pytest
+from machine import (
+    COORDINATOR,
+    GATEWAY,
+    INIT,
+    NEW,
+    OLD,
+    REPOSITORY,
+    Installed,
+    Machine,
+    everything_acked,
+    snapshots,
+)
+
+CHECKOUT = ("gateway", "scripts", "systemd", "pyproject.toml")
 pytestmark = [pytest.mark.xdist_group("debian"), pytest.mark.timeout(400)]
 
 
@@ -78,3 +93,29 @@ def test_a_configuration_that_the_new_release_refuses_stops_the_upgrade_before_a
     assert "nothing was changed, the gateway runs as before" in said
     assert machine.run("readlink /opt/offgrid-gateway/current") == current
     assert machine.show("offgrid-gateway", "MainPID") == before
+
+
+@pytest.mark.long
+def test_a_checkout_installs_from_wheels_without_a_network_and_again_changes_nothing(
+    installed: Installed, tmp_path: Path
+) -> None:
+    checkout = tmp_path / "shared"
+    checkout.mkdir()
+    subprocess.run(["cp", "-r", *(REPOSITORY / part for part in CHECKOUT), checkout], check=True)
+    (package,) = installed.packages.glob(f"*_{NEW}_*.deb")
+    subprocess.run(["dpkg-deb", "-x", package, checkout / "package"], check=True)
+    wheels = "/media/package/usr/share/offgrid-gateway/wheels"
+    machine = Machine(tmp_path / "machine", checkout)
+    try:
+        machine.boot()
+        said = machine.run(f"/media/scripts/install.sh --wheels {wheels}")
+        assert "next: sudo offgrid-gateway init" in said
+        machine.run(INIT.replace("/usr/bin/", ""))
+        machine.run("systemctl start offgrid-gateway")
+        before = machine.show("offgrid-gateway", "MainPID")
+        assert "runs, as it did" in machine.run(f"/media/scripts/install.sh --wheels {wheels}")
+        assert machine.show("offgrid-gateway", "MainPID") == before
+        machine.run("/usr/local/share/offgrid-gateway/scripts/uninstall.sh --purge")
+        machine.run("find / -xdev -name '*offgrid*' -not -path '/media/*' | grep .", fails=True)
+    finally:
+        machine.cut_the_power()

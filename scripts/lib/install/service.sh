@@ -32,6 +32,10 @@ change_to() {
     before=$(current_release)
     switch_to "$new"
     on_this_machine && is_set_up || return 0
+    if [ "$new" = "$before" ] && [ "$CHANGED" = no ] && systemctl --quiet is-active "$UNIT"; then
+        say "service: $new runs, as it did"
+        return 0
+    fi
     # `start` returns when the daemon says READY: store open, HTTP up.
     if systemctl restart "$UNIT"; then
         say "service: $new runs"
@@ -50,7 +54,7 @@ change_to() {
 go_back() {
     local previous
     previous=$(previous_release)
-    [ -n "$previous" ] && [ -f "$ROOT$HOME_FOLDER/releases/$previous/.complete" ] \
+    [ -f "$ROOT$HOME_FOLDER/releases/${previous:-none}/.complete" ] \
         || die "there is no previous release here" "install the one you want: sudo ./scripts/install.sh"
     judge_configuration "$previous"
     change_to "$previous"

@@ -14,6 +14,7 @@ RELEASE="" # the one that add_release made or found
 add_release() {
     local checkout=$1 wheels=${2:-} folder
     _require_python
+    [ -z "$wheels" ] || _wheels_lock "$wheels" >/dev/null
     RELEASE=$(_release_name "$checkout" "$wheels")
     folder=$HOME_FOLDER/releases/$RELEASE
     if [ -f "$ROOT$folder/.complete" ]; then

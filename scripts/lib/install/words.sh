@@ -23,6 +23,12 @@ inside() {
     if [ -n "$ROOT" ]; then chroot "$ROOT" "$@"; else "$@"; fi
 }
 
+# Whether a file was put anew, so that what runs with it has to be started anew.
+CHANGED=no
+
+# shellcheck disable=SC2034 # service.sh reads it
+mark_changed() { CHANGED=yes; }
+
 # put MODE SOURCE DESTINATION: a file written whole or not at all; says nothing and does nothing if it is so already.
 put() {
     local mode=$1 source=$2 target=$ROOT$3
@@ -33,4 +39,5 @@ put() {
     install -m "$mode" "$source" "$target.new"
     sync "$target.new"
     mv -f "$target.new" "$target"
+    mark_changed
 }
