@@ -14,8 +14,8 @@ from gateway.cli.hints import completed
 from gateway.cli.options import config_option
 
 ROOT = Path(__file__).parents[2]
-PROSE = frozenset({"and", "at", "holds", "is", "or", "that", "the", "where"})
-"""What follows the program's name where a sentence speaks of it."""
+CALLED = re.compile(r"(?:run: |`|sudo |bin/|^    )offgrid-gateway ([a-z]+(?:-[a-z]+)*)\b", re.MULTILINE)
+"""Where a sentence only speaks of the program, something else stands before its name."""
 
 
 @click.command()
@@ -66,7 +66,7 @@ def _sources() -> Iterator[Path]:
 def test_every_command_that_a_message_or_a_document_names_exists() -> None:
     unknown = {}
     for path in _sources():
-        for word in re.findall(r"\boffgrid-gateway ([a-z]+(?:-[a-z]+)*)\b(?![:./*])", path.read_text()):
-            if word not in COMMANDS and word not in PROSE:
+        for word in CALLED.findall(path.read_text()):
+            if word not in COMMANDS:
                 unknown[f"{path.relative_to(ROOT)}: {word}"] = word
     assert unknown == {}
