@@ -54,7 +54,7 @@ class Live:
     """The configuration as it is in force; SIGHUP and ``reload`` change what can be changed."""
 
     def __init__(self, path: Path, config: Config, admission: Admission) -> None:
-        self._path = path
+        self.path = path
         self._started = config
         self._admission = admission
         self.config = config
@@ -62,7 +62,7 @@ class Live:
     def reload(self) -> Mapping[str, object]:
         """Take what can be taken; says what was, what waits for a restart, and what is wrong."""
         try:
-            new = load(self._path)
+            new = load(self.path)
         except ConfigError as error:
             problems = [str(problem) for problem in error.problems]
             log.error("configuration not taken", extra={"problems": "; ".join(problems)})

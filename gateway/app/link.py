@@ -15,6 +15,7 @@ from gateway.keys import Identity, pinned_key
 from gateway.services.monitor import Monitor
 from gateway.services.sync_link import SyncLink
 from gateway.services.sync_link.cargo import Cargo
+from gateway.services.sync_link.remote import Remote
 from gateway.store import Store
 from gateway.systemclock import SystemClock
 
@@ -41,6 +42,7 @@ class Link:
         self._synced = synced
         self._noticed = noticed
         self._cargo = cargo
+        self._remote: Remote | None = None
         self._instance = secrets.token_bytes(16)  # of this boot
         self._started = clock.monotonic()
         self._link: SyncLink | None = None
@@ -49,6 +51,10 @@ class Link:
     def told_by(self, monitor: Monitor) -> None:
         """Who knows what the heartbeats tell."""
         self._monitor = monitor
+
+    def obeys(self, remote: Remote) -> None:
+        """Who takes the coordinator's orders."""
+        self._remote = remote
 
     async def run(self) -> None:
         self._link = self._built()
@@ -84,6 +90,7 @@ class Link:
             observe_sync=self._synced,
             noticed=self._noticed,
             cargo=self._cargo,
+            remote=self._remote,
         )
 
     def _heartbeat(self) -> Mapping[str, object]:

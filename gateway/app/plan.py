@@ -16,6 +16,7 @@ from gateway.app.carrying import Freight, freight
 from gateway.app.commands import daemon_acts, daemon_commands, log_commands
 from gateway.app.lifetime import Live, until_told
 from gateway.app.link import Link
+from gateway.app.orders import order_acts, pinned
 from gateway.app.own_log import require_own_log
 from gateway.app.pages import Pages, Routes
 from gateway.app.place import Place
@@ -41,6 +42,7 @@ from gateway.services.last_way_home import LastWayHome
 from gateway.services.machine import Kernel, Machine
 from gateway.services.metrics import Metrics
 from gateway.services.monitor import Monitor, Sources
+from gateway.services.orders import NumberBook, Orders
 from gateway.services.panel import Panel
 from gateway.services.reception import Reception, Signer
 from gateway.services.recorder import Recorder
@@ -52,6 +54,7 @@ from gateway.systemclock import SystemClock
 async def run(path: Path, config: Config) -> None:
     """Build the house, live in it until told to leave, leave it in order. Raises FatalError."""
     ground = Ground.of(path, config)
+    await restore_if_wiped(config, ground.identity)
     async with Store(settings.store_settings(config)) as store, ground.recorder(store) as recorder:
         await require_own_log(store, ground.identity)
         supervisor = Supervisor(ground.clock, rng=random.Random())  # noqa: S311 - jitter
@@ -81,13 +84,15 @@ async def run(path: Path, config: Config) -> None:
         link = Link(
             config, ground.identity, store, ground.timekeeper, ground.clock, synced, noticed, goods.delivery
         )
-        last_way_home = ground.last_way_home(store, radios, link)
         after_restore = ground.after_restore(store, link)
         waits = await after_restore.hold()
         backups = Backups(config, ground.identity, store, ground.clock)
+        last_way_home = ground.last_way_home(store, radios, link)
         machine = ground.machine()
         monitor = ground.monitor(store, supervisor, radios, link, place, machine, backups)
         link.told_by(monitor)
+        orders = ground.orders(monitor, supervisor, radios)
+        link.obeys(orders)
         commands = {**daemon_commands(monitor, path), **log_commands(config, ground.identity, store)}
         commands |= carrying.commands(goods.carrying, goods.carried, config.storage.outbox_path)
         acts = ground.acts(supervisor, goods, backups)
@@ -98,13 +103,14 @@ async def run(path: Path, config: Config) -> None:
             **place.services(),
             **pages.services(),
             **last_way_home,
-            "control": partial(control.serve, config.control_socket, commands, acts),
             **backups.services(),
             **({"after_restore": after_restore.run} if waits else {}),
+            "control": partial(control.serve, config.control_socket, commands, acts),
             "recorder": recorder.run,
             "panel": panel.run,
             "machine": machine.run,
             "link": link.run,
+            "orders": orders.run,
             "retention": ground.retention(store),
             "monitor": partial(monitor.watch, link.health_changed),
             "systemd": partial(pages.tell_systemd, monitor.read, ground.clock),
@@ -175,8 +181,8 @@ class Ground:
         link: Link,
         place: Place,
         machine: Machine,
-    ) -> Monitor:
         backups: Backups,
+    ) -> Monitor:
         sources = Sources(
             gateway_id=self.config.gateway.id,
             version=__version__,
@@ -190,17 +196,17 @@ class Ground:
             link=partial(self.link_vitals, link),
             gps=place.vitals,
             machine=machine.vitals,
-            circumstances=settings.circumstances(self.config, self.timekeeper.now),
             backup=backups.vitals,
+            circumstances=settings.circumstances(self.config, self.timekeeper.now),
         )
         return Monitor(sources, self.clock)
 
-    def last_way_home(self, store: Store, radios: Radios, link: Link) -> Mapping[str, Service]:
     def after_restore(self, store: Store, link: Link) -> AfterRestore:
         mark, key = settings.restored_mark(self.config), self.identity.public_key
         now, clock = self.timekeeper.now, self.clock
         return AfterRestore(mark, store, key, lambda: link.vitals().connected, now, clock)
 
+    def last_way_home(self, store: Store, radios: Radios, link: Link) -> Mapping[str, Service]:
         """Where there is a modem, and the coordinator has a number."""
         gsm = self.config.gsm
         if gsm is None or gsm.coordinator_number is None:
@@ -226,12 +232,20 @@ class Ground:
     def acts(self, supervisor: Supervisor, goods: Freight, backups: Backups) -> Acts:
         acts = {
             **carrying.acts(goods.carrying),
-            **daemon_acts(supervisor, self.live.reload),
             **backups.acts(),
+            **daemon_acts(supervisor, self.live.reload),
             "test": radio_test(self.config, supervisor, self.clock),
         }
         log = AuditLog(self.config.storage.audit_path)
         return Acts(log, acts, self.timekeeper.now, self.clock.monotonic)
+
+    def orders(self, monitor: Monitor, supervisor: Supervisor, radios: Radios) -> Orders:
+        storage, now = self.config.storage, self.timekeeper.now
+        names = radios.services().keys()
+        acts = order_acts(monitor, self.live.path, supervisor, names, storage.support_path)
+        book = NumberBook(storage.order_path)
+        written = Acts(AuditLog(storage.audit_path), acts, now, self.clock.monotonic)
+        return Orders(self.identity.public_key, partial(pinned, self.config), book, written, now)
 
     def panel(self, vitals: Callable[[], Awaitable[Vitals]]) -> Panel:
         return Panel(self.config.storage.day_path, vitals, self.timekeeper.now, self.clock)

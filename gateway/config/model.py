@@ -172,6 +172,16 @@ class Storage(Section):
         return self.path.parent / "traffic.json"
 
     @property
+    def order_path(self) -> Path:
+        """Where the number of the coordinator's last order is kept."""
+        return self.path.parent / "last_order"
+
+    @property
+    def support_path(self) -> Path:
+        """The support bundle that the coordinator ordered last."""
+        return self.path.parent / "support.tar.gz"
+
+    @property
     def tokens_path(self) -> Path:
         """Where the tokens of those who may act over HTTP are kept, as hashes."""
         return self.path.parent / "tokens.json"

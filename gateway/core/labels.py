@@ -17,6 +17,7 @@ class Label(StrEnum):
     NOTICE = "offgrid/notice"
     BACKUP = "offgrid/backup"
     BUNDLE = "offgrid/bundle"
+    ORDER = "offgrid/order"
 
 
 def labelled(label: Label, payload: bytes) -> bytes:

@@ -7,9 +7,12 @@ import json
 import logging
 import signal
 import ssl
+from base64 import b64decode
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
 
 import click
 
@@ -111,6 +114,38 @@ def import_bundles(store: tuple[Path, str], acks: Path | None, files: tuple[Path
     refused = asyncio.run(_import(coordinator, sorted(files), acks))
     if refused:
         raise click.ClickException(f"{refused} of {len(files)} refused")
+
+
+@command.command("command")
+@click.option("--api", "url", required=True, help="Where the running coordinator serves HTTP.")
+@click.option("--token-file", type=EXISTING, required=True, help="The admin token, on one line.")
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="Where a file that comes back goes.")
+@click.option("--arguments", default="{}", show_default=True, help="A JSON object.")
+@click.argument("gateway")
+@click.argument("name")
+def order(url: str, token_file: Path, output: Path | None, arguments: str, gateway: str, name: str) -> None:
+    """Has GATEWAY do NAME (status, doctor, support-bundle, sync, restart, log-level, …), prints its answer.
+
+    Through the API of a coordinator that runs; see docs/protocol/remote.md.
+    """
+    body = json.dumps({"name": name, "arguments": json.loads(arguments)}).encode()
+    headers = {"Authorization": f"Bearer {token_file.read_text().strip()}"}
+    request = Request(f"{url}/sim/gateways/{gateway}/order", body, headers)  # noqa: S310 - the asker's own
+    try:
+        with urlopen(request) as response:  # noqa: S310 - likewise
+            answer = json.load(response)
+    except HTTPError as error:
+        raise click.ClickException(error.read().decode(errors="replace")) from error
+    except URLError as error:
+        raise click.ClickException(f"{url}: {error.reason}") from error
+    if "refused" in answer:
+        raise click.ClickException(answer["refused"])
+    if "file" not in answer:
+        click.echo(json.dumps(answer["result"], indent=2))
+        return
+    target = output or Path(f"{gateway}-{answer['number']}.tar.gz")
+    target.write_bytes(b64decode(answer["file"]))
+    click.echo(f"{target}: {target.stat().st_size} bytes")
 
 
 async def _import(coordinator: Coordinator, files: list[Path], acks: Path | None) -> int:

@@ -13,6 +13,7 @@
     DELETE /sim/faults[?name=]           sets it right
     POST   /sim/texts                    {"text"}: what the coordinator's telephone received
     POST   /sim/gateways/{id}/lift       a person has looked at it: no more quarantine, fence and fork
+    POST   /sim/gateways/{id}/order      {"name", "arguments"} → {"number", "refused" | "result" | "file"}
     POST   /sim/gateways/{id}/fetch      {"hashes": [hex…]} → {"bodies": [hex or null…]} from the gateway
 
 All but /metrics want the bearer token.
@@ -24,21 +25,23 @@ import asyncio
 import hmac
 import json
 import re
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from simulators.coordinator import accounts, metrics
+from simulators.coordinator import accounts, metrics, orders
 from simulators.coordinator.court import Conflict
 from simulators.coordinator.faults import Fault
+from simulators.coordinator.orders import Outcome
 from simulators.coordinator.records import Registration
 
 if TYPE_CHECKING:
     from simulators.coordinator.server import Coordinator
 
 FETCH_TIMEOUT_S = 30.0
+ORDER_TIMEOUT_S = 600.0
 MAX_BODY = 64 * 1024
 _STATUS = {Registration.NEW: 201, Registration.SAME: 200}
 
@@ -63,6 +66,7 @@ def application(coordinator: Coordinator, token: str) -> web.Application:
             web.post("/sim/texts", api.text),
             web.post("/sim/gateways/{id}/lift", api.lift),
             web.post("/sim/gateways/{id}/fetch", api.fetch),
+            web.post("/sim/gateways/{id}/order", api.order),
         ]
     )
     return app
@@ -158,6 +162,23 @@ class _Api:
         async with asyncio.timeout(FETCH_TIMEOUT_S):
             bodies = await self._coordinator.fetch(request.match_info["id"], hashes)
         return web.json_response({"bodies": [body and body.hex() for body in bodies]})
+
+    async def order(self, request: web.Request) -> web.Response:
+        asked = _object(json.loads(await request.text()))
+        arguments = _object(asked.get("arguments", {}))
+        async with asyncio.timeout(ORDER_TIMEOUT_S):
+            outcome = await self._coordinator.order(request.match_info["id"], _text(asked, "name"), arguments)
+        return web.json_response({"number": outcome.number} | _told(outcome))
+
+
+def _told(outcome: Outcome) -> dict[str, Any]:
+    match outcome.kind:
+        case orders.JSON:
+            return {"result": outcome.result}
+        case orders.FILE:
+            return {"file": b64encode(outcome.data).decode()}
+        case _:
+            return {"refused": outcome.words}
 
 
 def _conflict(one: Conflict) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from nacl.signing import SigningKey
 from simulators.coordinator import wire
 from simulators.coordinator.court import Court
 from simulators.coordinator.faults import Faults
+from simulators.coordinator.orders import Orders
 from simulators.coordinator.shortids import ShortIds
 from simulators.coordinator.store import Store
 from simulators.textbook.cbor import encode
@@ -61,6 +62,7 @@ class Authority:
         self.court.on_notice = self._tell
         self.unfinished: OrderedDict[bytes, bytearray] = OrderedDict()
         """Bundles by content id, as far as they came over links; the depot's."""
+        self.orders = Orders(key)
         self.breaches = 0
         self.on_change: Callable[[], None] = lambda: None
 

@@ -7,7 +7,7 @@ import os
 import ssl
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from http import HTTPStatus
 from io import BytesIO
@@ -28,6 +28,7 @@ from simulators.coordinator.court import Conflict
 from simulators.coordinator.faults import Fault, Faults
 from simulators.coordinator.heads import take_text
 from simulators.coordinator.link import Link
+from simulators.coordinator.orders import Outcome
 from simulators.coordinator.records import Registration
 from simulators.coordinator.store import Store
 from simulators.textbook.notes import Checkpoint
@@ -159,6 +160,30 @@ class Coordinator:
         session = self.authority.live[gateway]
         link = next(link for link in self._links if link.session is session)
         message, answer = await self.work(session.fetch, tuple(hashes))
+        await link.send(message)
+        return await asyncio.wrap_future(answer)
+
+    async def order(self, gateway: str, name: str, arguments: dict[str, Any] | None = None) -> Outcome:
+        """Has a connected gateway do something, and waits for what comes of it.
+
+        Raises `KeyError` where it is not connected.
+        """
+        known = await self.work(self.authority.store.gateway, gateway)
+        if known is None:
+            raise KeyError(gateway)
+        orders, now_ms = self.authority.orders, self._now_ms()
+        given = await self.work(orders.give, gateway, known.key, name, arguments or {}, now_ms)
+        return await self._ordered(gateway, *given)
+
+    async def order_as_is(self, gateway: str, fields: list[object], number: int) -> Outcome:
+        """The same with an order of any making: forged, old, of somebody else."""
+        return await self._ordered(
+            gateway, *await self.work(self.authority.orders.expect, gateway, fields, number)
+        )
+
+    async def _ordered(self, gateway: str, message: list[object], answer: Future[Outcome]) -> Outcome:
+        session = self.authority.live[gateway]
+        link = next(link for link in self._links if link.session is session)
         await link.send(message)
         return await asyncio.wrap_future(answer)
 

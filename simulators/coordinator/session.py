@@ -4,7 +4,7 @@
     after WELCOME  OFFER → WANT, ENTRIES, COMMIT → ACK or NEED_HASHES, HASHES → MISSING or ACK, OBJECTS → ACK
     after CATCHUP  PULL → LOG…
     after either   HEARTBEAT → TIME, FETCH → BODIES, BODIES, EVIDENCE → NOTED, FOLLOW → NOTICE…,
-                   BRING → BROUGHT
+                   BRING → BROUGHT, ANSWER
     closed         anything, unread
 
 What is out of place or out of form ends the session with REJECT `protocol`.
@@ -162,6 +162,9 @@ class Session:
                 return [[wire.NOTED, list(self._authority.court.brought(message.bodies))]]
             case wire.Bring():
                 return [self._depot.bring(message)]
+            case wire.Answer():
+                self._authority.orders.answered(self.gateway, message)
+                return []
             case wire.Follow():
                 return self._follow(message.number)
             case wire.Hello():

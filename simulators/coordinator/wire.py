@@ -25,9 +25,11 @@ HEARTBEAT, TIME = 30, 31
 EVIDENCE, NOTED, NOTICE, FOLLOW = 40, 41, 42, 43
 PULL, LOG, LATER = 44, 45, 46
 BRING, BROUGHT = 50, 51
+ORDER, ANSWER = 60, 61
 MAX_PIECE = 32 << 10
 MAX_EVIDENCE = 8
 MAX_PART = 24 << 10
+MAX_PARTS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,17 @@ class Pull:
     start: int
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A part of what came of an order; `kind` 0: refused, in words; 1: JSON; 2: a file."""
+
+    number: int
+    kind: int
+    part: int
+    parts: int
+    data: bytes
+
+
 Message = (
     Hello
     | Offer
@@ -136,6 +149,7 @@ Message = (
     | Follow
     | Bring
     | Pull
+    | Answer
 )
 
 
@@ -269,6 +283,20 @@ def _bring(fields: list[object]) -> Bring:
     return Bring(octets(fields[0], 32), integer(fields[1]), octets(fields[2], most=MAX_PIECE))
 
 
+def _answer(fields: list[object]) -> Answer:
+    number, kind, part, parts, data = fields
+    answer = Answer(
+        integer(number),
+        integer(kind, 3),
+        integer(part, MAX_PARTS),
+        integer(parts, MAX_PARTS + 1),
+        octets(data, most=MAX_PART),
+    )
+    if answer.part >= answer.parts:
+        raise Malformed("a part beyond the last one")
+    return answer
+
+
 def _follow(fields: list[object]) -> Follow:
     return Follow(integer(fields[0]))
 
@@ -321,4 +349,5 @@ _READERS: dict[int, tuple[int, Callable[[list[object]], Message]]] = {
     FOLLOW: (1, _follow),
     BRING: (3, _bring),
     PULL: (1, _pull),
+    ANSWER: (5, _answer),
 }

@@ -13,6 +13,7 @@ LINK_GATEWAY = b"offgrid/link-gateway"
 LINK_COORDINATOR = b"offgrid/link-coordinator"
 NOTICE = b"offgrid/notice"
 BUNDLE = b"offgrid/bundle"
+ORDER = b"offgrid/order"
 
 
 def verifies(key: bytes, message: bytes, signature: bytes) -> bool:

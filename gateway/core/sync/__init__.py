@@ -25,6 +25,7 @@ from gateway.core.sync.events import (
     Send,
     Supplied,
     TakeNotice,
+    TakeOrder,
     TimeTold,
     Undelivered,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "State",
     "Supplied",
     "TakeNotice",
+    "TakeOrder",
     "TimeTold",
     "Undelivered",
     "told_reasons",

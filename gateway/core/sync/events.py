@@ -17,6 +17,7 @@ Wants are answered by calling the session, before the next message is given to i
     ReadParcel(id, offset, not_these) → session.parcel(bytes of a carried bundle, or None)
     Delivered(id, ack)               the coordinator has it, and this is the note for whose log it is
     Undelivered(id, code)            the coordinator does not take it
+    TakeOrder(order)                 whatever its signature says; answered by session.answer, some time
     Record(size, note)               remember that this checkpoint was signed; comes before the Send of it
 
     Connected, Acked, TimeTold       news; Acked only with a cosignature that was verified
@@ -30,6 +31,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gateway.core.notice import Notice
+from gateway.core.remote import Order
 from gateway.core.sync.pulled import Pulled
 
 
@@ -133,6 +135,13 @@ class Undelivered:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeOrder:
+    """Not judged yet."""
+
+    order: Order
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     size: int
     note: bytes
@@ -219,6 +228,7 @@ Want = (
 Event = (
     Want
     | ReadParcel
+    | TakeOrder
     | Delivered
     | Undelivered
     | Hold

@@ -14,6 +14,8 @@ from gateway.core import cbor
 from gateway.core.cbor import CborError, as_array, as_bytes, as_text, as_uint
 from gateway.core.evidence import MAX_EVIDENCE_BYTES
 from gateway.core.notice import Notice
+from gateway.core.remote import MAX_PART_BYTES as MAX_ANSWER_PART
+from gateway.core.remote import MAX_PARTS, Order
 
 MAX_MESSAGE_BYTES = 4 << 20
 MAX_HEARD_BYTES = 32 << 10
@@ -380,12 +382,36 @@ class Brought(Message):
     refusal: str | None = _wire(lambda value: None if value is None else as_text(value, 32))
 
 
+@dataclass(frozen=True, slots=True)
+class Ordered(Message):
+    """The coordinator wants something done; docs/protocol/remote.md."""
+
+    TYPE: ClassVar[int] = 60
+    order: Order = field(metadata={"read": Order.of})
+
+    def to_bytes(self) -> bytes:
+        return cbor.encode([self.TYPE, self.order.fields()])
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Message):
+    """Part ``part`` of ``parts`` of what came of order ``number``."""
+
+    TYPE: ClassVar[int] = 61
+    number: int = _uint()
+    kind: int = _uint(3)
+    part: int = _uint(MAX_PARTS)
+    parts: int = _uint(MAX_PARTS + 1)
+    data: bytes = _octets_to(MAX_ANSWER_PART)
+
+
 _KINDS: tuple[type[Message], ...] = (
     *(Challenge, Hello, Welcome, Catchup, Fork, Reject),
     *(Offer, Want, Entries, Commit, Ack, Missing, NeedHashes, Hashes, Objects),
     *(Fetch, Bodies, Heartbeat, Time, Evidence, Noted, Noticed, Follow),
     *(Pull, LogPart, Later),
     *(Bring, Brought),
+    *(Ordered, Answer),
 )
 _CLASSES = {cls.TYPE: cls for cls in _KINDS}
 _READERS: Mapping[type[Message], tuple[Reader, ...]] = {

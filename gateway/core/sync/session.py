@@ -6,7 +6,7 @@
     CATCHING    LOG                                          CATCHING, until our log is whole: then over
     OPEN        WANT, ACK, MISSING, NEED_HASHES,             OPEN, or over
                 FETCH, TIME, FORK, NOTED, NOTICE, BODIES,
-                BROUGHT
+                BROUGHT, ORDER
     OVER        anything, unread                             OVER
 
 REJECT is legal everywhere. What is illegal ends the session with one Closed that says what was wrong: the
@@ -24,6 +24,7 @@ from gateway.core.cbor import CborError
 from gateway.core.checkpoint import Checkpoint, sign_checkpoint
 from gateway.core.entry import epoch_of
 from gateway.core.note import NoteInvalid, VerifierKey
+from gateway.core.remote import Piece
 from gateway.core.sync import halting, healing
 from gateway.core.sync import messages as wire
 from gateway.core.sync.batch import BitmapInvalid, NotWhole, Offered
@@ -48,6 +49,7 @@ from gateway.core.sync.events import (
     ReadRoots,
     Record,
     Send,
+    TakeOrder,
     TimeTold,
 )
 from gateway.core.sync.flight import Flight
@@ -146,6 +148,13 @@ class Session:
         """Answers ReadParcel."""
         self._heard = None  # BROUGHT may well equal the one before
         return self._guarded(lambda: self._brings(lambda bringing: bringing.parcel(parcel)))
+
+    def answer(self, piece: Piece) -> list[Event]:
+        """A part of what came of an order; lost where the link is not open."""
+        if self.state is not State.OPEN:
+            return []
+        said = wire.Answer(piece.number, piece.kind, piece.part, piece.parts, piece.data)
+        return self._guarded(lambda: self._send(said))
 
     def grew(self, size: int) -> list[Event]:
         """The log has ``size`` leaves now."""
@@ -393,6 +402,10 @@ class Session:
         if self._bringing is not None and self.state is State.OPEN:
             self._events += step(self._bringing)
 
+    def _on_order(self, message: wire.Ordered) -> None:
+        self._heard = None  # the same bytes again are a replay, which is told as one
+        self._events.append(TakeOrder(message.order))
+
     # What these use.
 
     def _cosigned(self, note: bytes, size: int) -> Checkpoint:
@@ -455,6 +468,7 @@ _TRANSITIONS: Mapping[tuple[State, type[wire.Message]], Callable[[Session, Any],
     (State.OPEN, wire.Noticed): Session._on_notice,
     (State.OPEN, wire.Bodies): Session._on_bodies,
     (State.OPEN, wire.Brought): Session._on_brought,
+    (State.OPEN, wire.Ordered): Session._on_order,
     (State.OPEN, wire.Fork): Session._on_fork,
     (State.OPEN, wire.Reject): Session._on_reject,
 }

@@ -44,6 +44,7 @@ from gateway.core.sync import (
     Session,
     Supplied,
     TakeNotice,
+    TakeOrder,
     TimeTold,
     Undelivered,
 )
@@ -55,6 +56,7 @@ from gateway.model import Beginning, Halt, TimeQuality
 from gateway.services.sync_link.cargo import Cargo
 from gateway.services.sync_link.faults import LinkFault
 from gateway.services.sync_link.figures import LinkFigures
+from gateway.services.sync_link.remote import Remote
 from gateway.services.sync_link.tls import require_dates
 from gateway.store import Store
 from gateway.store.adopting import NotOurs
@@ -94,6 +96,7 @@ class Surroundings:
     heartbeat_s: float
     gather_s: float
     cargo: Cargo | None = None
+    remote: Remote | None = None
 
 
 class Conversation:
@@ -121,6 +124,8 @@ class Conversation:
         }
         if self._around.cargo is not None:
             works["cargo"] = partial(self._load, self._around.cargo)
+        if self._around.remote is not None:
+            works["answers"] = partial(self._answer, self._around.remote)
         try:
             await _until_one_fails({f"link {name}": work() for name, work in works.items()})
         finally:
@@ -164,6 +169,12 @@ class Conversation:
             await cargo.stirred.wait()
             cargo.stirred.clear()
             await self._inbox.put(partial(asyncio.to_thread, self._session.may_bring))
+
+    async def _answer(self, remote: Remote) -> None:
+        await self._open.wait()
+        while True:
+            piece = await remote.piece()
+            await self._inbox.put(partial(asyncio.to_thread, self._session.answer, piece))
 
     async def _beat(self) -> None:
         await self._open.wait()
@@ -267,6 +278,8 @@ class Conversation:
                     await self._around.cargo.delivered(content_id, ack)
                 case Undelivered(content_id, word) if self._around.cargo is not None:
                     await self._around.cargo.undelivered(content_id, word)
+                case TakeOrder(order) if self._around.remote is not None:
+                    await self._around.remote.take(order)
                 case Connected(next, unix_ms):
                     self._connected(next, unix_ms)
                 case Acked(size, note):

@@ -28,6 +28,7 @@ from gateway.services.sync_link.cargo import Cargo
 from gateway.services.sync_link.conversation import Conversation, Surroundings, tls_of
 from gateway.services.sync_link.faults import LinkFault
 from gateway.services.sync_link.figures import LinkFigures
+from gateway.services.sync_link.remote import Remote
 from gateway.services.sync_link.tls import require_dates
 from gateway.store import Store
 
@@ -80,7 +81,8 @@ class SyncLink:
 
     ``status`` is asked for every heartbeat; ``observe_sync`` is told the seconds from the first offer of an
     entry to the ACK that covers it; ``on_change`` is called when the link opened or ended, and at every ACK,
-    ``noticed`` is awaited after a notice was kept. ``cargo`` goes to the coordinator beside the log.
+    ``noticed`` is awaited after a notice was kept. ``cargo`` goes to the coordinator beside the log,
+    ``remote`` takes its orders.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class SyncLink:
         on_change: Callable[[], None] = lambda: None,
         noticed: Callable[[], Awaitable[None]] | None = None,
         cargo: Cargo | None = None,
+        remote: Remote | None = None,
         rng: random.Random | None = None,
     ) -> None:
         self._settings = settings
@@ -118,6 +121,7 @@ class SyncLink:
             heartbeat_s=settings.heartbeat_s,
             gather_s=settings.gather_s,
             cargo=cargo,
+            remote=remote,
         )
 
     def vitals(self) -> LinkVitals:
