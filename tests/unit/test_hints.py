@@ -14,7 +14,7 @@ from gateway.cli.hints import completed
 from gateway.cli.options import config_option
 
 ROOT = Path(__file__).parents[2]
-CALLED = re.compile(r"(?:run: |`|sudo |bin/|^    )offgrid-gateway ([a-z]+(?:-[a-z]+)*)\b", re.MULTILINE)
+CALLED = re.compile(r"(?:run: |`|sudo |bin/)offgrid-gateway ([a-z]+(?:-[a-z]+)*)\b")
 """Where a sentence only speaks of the program, something else stands before its name."""
 
 
