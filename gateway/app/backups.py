@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from gateway.core.vitals import BackupVitals
 from gateway.errors import FatalError
 from gateway.keys import Identity, durable, handed_over
 from gateway.keys.pin import store_pin
-from gateway.model import Head
+from gateway.model import Beginning, Halt, Head, Stamp, TimeQuality
 from gateway.services import systemd
 from gateway.services.supervision import Service
 from gateway.store import Store
@@ -98,11 +98,19 @@ def _without(error: ModuleNotFoundError) -> FatalError:
 class Backups:
     """The service, where backups are configured, and what the daemon says of it."""
 
-    def __init__(self, config: Config, identity: Identity, store: Store, clock: Clock) -> None:
+    def __init__(
+        self,
+        config: Config,
+        identity: Identity,
+        store: Store,
+        clock: Clock,
+        over_budget: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._config = config
         self._identity = identity
         self._store = store
         self._clock = clock
+        self._over_budget = over_budget
         self._files: dict[str, bytes] = {}  # as they were last sent
         self._backup: Backup | None = None
         self._started = clock.monotonic()
@@ -118,6 +126,17 @@ class Backups:
         self._backup = await asyncio.to_thread(self._built)
         self._files = {}
         await self._backup.run()
+
+    def commands(self) -> Mapping[str, Any]:
+        """What only looks."""
+        return {"backup.root": self.root}
+
+    async def root(self, arguments: Mapping[str, Any]) -> object:
+        """The own log's root at a size of an epoch, in hex; null where it has none such."""
+        head, size = await self._store.head(), arguments.get("size")
+        if arguments.get("epoch") != head.epoch or type(size) is not int or not 0 <= size <= head.size:
+            return None
+        return (await self._store.root_at(size)).hex()
 
     async def now(self, arguments: Mapping[str, Any]) -> object:
         """One round at once. Raises TargetFailed."""
@@ -146,7 +165,10 @@ class Backups:
         )
         book = BackupBook(self._config.storage.backup_path, self._clock)
         found = source(self._config, self._identity.public_key)
-        return Backup(self._store, found, self._identity.sign, self._remains, book, self._clock, limits)
+        metered = section.target.startswith("s3://")
+        sign, remains, clock = self._identity.sign, self._remains, self._clock
+        may_send = (lambda: not self._over_budget()) if metered else (lambda: True)
+        return Backup(self._store, found, sign, remains, book, clock, limits, may_send)
 
     async def _remains(self, head: Head) -> Remains:
         files = await asyncio.to_thread(_small_files, self._config)
@@ -184,6 +206,20 @@ def _pin(config: Config) -> str | None:
 # The way back.
 
 
+async def go_on_under(identity: Identity, restored: Restored, config: Config, clock: Clock) -> None:
+    """A log that another key signed goes on under this one, in the next epoch."""
+    told = Halt(
+        what="the key of this log was lost with its card; it goes on under a new key in a new epoch",
+        fix="once the coordinator's operator has accepted the new key, run: offgrid-gateway log resume",
+    )
+    at = Stamp(clock.unix_ns() // 1_000_000, TimeQuality.HOST)
+    async with Store(settings.store_settings(config)) as store:
+        why = Beginning(key=identity.public_key, why="new key", told=told, at=at)
+        head = await store.begin_epoch(why)
+    settings.restored_mark(config).unlink(missing_ok=True)  # under the new origin nothing was ever signed
+    log.info("a new epoch begins", extra={"origin": head.origin, "signed_before_by": restored.signer.hex()})
+
+
 async def restore_if_wiped(config: Config, identity: Identity) -> None:
     """Where there is no database, the one that was backed up; a gateway that never had one begins anew.
 
@@ -195,8 +231,8 @@ async def restore_if_wiped(config: Config, identity: Identity) -> None:
         await asyncio.to_thread(_restore, config, identity)
     except _failures() as error:
         raise FatalError(
-            f"{config.storage.path} is not there, and its backup cannot be used: {error}; the next start tries "
-            "again. To begin an empty log all the same: offgrid-gateway restore --none"
+            f"{config.storage.path} is not there, and its backup cannot be used: {error}; the next start "
+            "tries again. To begin an empty log all the same: offgrid-gateway restore --none"
         ) from error
 
 
@@ -220,14 +256,17 @@ def _restore(config: Config, identity: Identity) -> None:
         log.info("no backup of this gateway there: a new log begins")
 
 
-def restored_from(found: Source, config: Config) -> Restored | None:
-    """Make the database and what lies beside it; until the coordinator has answered it is only marked."""
+def restored_from(found: Source, config: Config, own: bytes | None = None) -> Restored | None:
+    """Make the database and what lies beside it, with the mark that it waits for the coordinator's word.
+
+    ``own`` (32 bytes) is the key that goes on with it, where that may be another than its signer's.
+    """
     from gateway.services.backup import restore
 
     mark = settings.restored_mark(config)
     mark.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
     durable.replace(mark, b"", mode=0o640)  # before the database: what is restored is never taken for fresh
-    restored = restore(found, config.storage.path, settings.free_bytes(config), _tell)
+    restored = restore(found, config.storage.path, settings.free_bytes(config), _tell, own=own)
     if restored is None:
         mark.unlink()
         return None

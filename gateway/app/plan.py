@@ -86,16 +86,18 @@ async def run(path: Path, config: Config) -> None:
         )
         after_restore = ground.after_restore(store, link)
         waits = await after_restore.hold()
-        backups = Backups(config, ground.identity, store, ground.clock)
         last_way_home = ground.last_way_home(store, radios, link)
         machine = ground.machine()
-        monitor = ground.monitor(store, supervisor, radios, link, place, machine, backups)
+        backups = Backups(config, ground.identity, store, ground.clock, machine.over_budget)
+        renewal = ground.renewal(supervisor)
+        monitor = ground.monitor(store, supervisor, radios, link, place, machine, backups, renewal)
         link.told_by(monitor)
         orders = ground.orders(monitor, supervisor, radios)
         link.obeys(orders)
         commands = {**daemon_commands(monitor, path), **log_commands(config, ground.identity, store)}
         commands |= carrying.commands(goods.carrying, goods.carried, config.storage.outbox_path)
-        acts = ground.acts(supervisor, goods, backups)
+        commands |= backups.commands()
+        acts = ground.acts(supervisor, goods, backups, renewal)
         site = partial(ground.site, panel, acts, store)
         pages = Pages(config, monitor, ground.metrics, reception, site)
         services: Mapping[str, Service] = {
@@ -229,7 +231,7 @@ class Ground:
         kernel = Kernel(storage.path.parent)
         return Machine(kernel, storage.traffic_path, boot_id(), budget, self.timekeeper.now, self.clock)
 
-    def acts(self, supervisor: Supervisor, goods: Freight, backups: Backups) -> Acts:
+    def acts(self, supervisor: Supervisor, goods: Freight, backups: Backups, renewal: Renewal) -> Acts:
         acts = {
             **carrying.acts(goods.carrying),
             **backups.acts(),

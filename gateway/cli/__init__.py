@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "audit": ("gateway.cli.audit", "Check a gateway's log, its checkpoints and receipts from the outside."),
     "audit-log": ("gateway.cli.audit_log", "Who did what to this gateway, and whether the record is whole."),
     "bundle": ("gateway.cli.bundle", "Verify a bundle; list those that are carried."),
+    "backup": ("gateway.cli.backup", "Copies of the log off this device: made, listed, verified, tried."),
     "check-config": ("gateway.cli.check_config", "Judge a configuration file; name every problem in it."),
     "doctor": ("gateway.cli.doctor", "Examine machine, radios, disk, keys and network; say what mends what."),
     "conflicts": ("gateway.cli.conflicts", "List, show and verify evidence of double spends."),
@@ -43,6 +44,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "register": ("gateway.cli.register", "Register with the coordinator and pin its key."),
     "reload": ("gateway.cli.tell:reload", "Have the running gateway read its configuration again."),
     "restart": ("gateway.cli.tell:restart", "Run one service of the running gateway anew."),
+    "restore": ("gateway.cli.restore", "Make the database again from its backup."),
+    "rotate": ("gateway.cli.rotate", "Put a new certificate in force without a restart."),
     "run": ("gateway.cli.run", "Run the gateway."),
     "status": ("gateway.cli.status", "How the running gateway fares, on one screen."),
     "support-bundle": (

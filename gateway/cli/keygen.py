@@ -13,6 +13,7 @@ from gateway.cli.options import config_option
 from gateway.config import Config, load
 from gateway.errors import CommandError
 from gateway.keys import Owner
+from gateway.keys.durable import create, folder_owner
 
 _LAST_ID = 2**32 - 2
 _MOST_DIGITS = 10
@@ -62,7 +63,28 @@ def command(config_path: Path, owner: Owner) -> None:
     made = make_keys(security.private_key_path, security.certificate_path, config.gateway.id, owner)
     for path in (security.private_key_path, security.certificate_path):
         click.echo(f"{path}: {'made' if path in made.new_files else 'was there, left as it is'}")
+    if config.backup is not None:
+        _make_backup_key(config, owner)
     click.echo(f"public key of {config.gateway.id}: {made.identity.registration_key_base64}")
+
+
+def _make_backup_key(config: Config, owner: Owner) -> None:
+    """Whose the state is, where nobody is named: the daemon has to read it."""
+    from gateway.app.backups import key_here
+    from gateway.backup import make_backup_key
+
+    path = config.backup_key_path
+    made = not path.exists()
+    if made:
+        whose = _state_owner(config) if owner == Owner() else owner
+        create(path, make_backup_key(), mode=0o600, owner=whose)
+    click.echo(
+        f"{path}: {'made' if made else 'was there, left as it is'}; opens {key_here(config).recipient}"
+    )
+
+
+def _state_owner(config: Config) -> Owner:
+    return folder_owner(config.storage.path) if config.storage.path.parent.exists() else Owner()
 
 
 async def _refuse_beside_a_signed_log(config: Config) -> None:

@@ -260,6 +260,7 @@ def status_document(vitals: Vitals) -> dict[str, object]:
         "link": _link(vitals.link),
         "radios": {name: _radio(radio) for name, radio in vitals.radios.items()},
         "gps": None if vitals.gps is None else _gps(vitals.gps),
+        "backup": None if vitals.backup is None else _backup(vitals.backup),
     }
 
 
@@ -335,6 +336,19 @@ def channel_document(figures: ChannelFigures) -> dict[str, object]:
         "rssiDbm": round(figures.rssi_dbm, 1),
         "snrDb": round(figures.snr_db, 1),
         "airtimeSeconds": round(figures.airtime_us / 1e6, 3),
+    }
+
+
+def _backup(backup: BackupVitals) -> dict[str, object]:
+    return {
+        "ageSeconds": round(backup.age_s, 1),
+        "leaves": backup.covered,
+        "objects": backup.objects,
+        "bytes": backup.bytes,
+        "failures": backup.failures,
+        "reason": backup.failure,
+        "testedAt": backup.tested_at_s,
+        "testPassed": None if backup.tested_at_s is None else backup.test_passed,
     }
 
 

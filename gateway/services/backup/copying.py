@@ -71,6 +71,7 @@ class Backup:
         book: BackupBook,
         clock: Clock,
         settings: BackupSettings,
+        may_send: Callable[[], bool] = lambda: True,
     ) -> None:
         if source.key is None:
             raise ValueError("a backup is made under the gateway's own key")
@@ -82,6 +83,7 @@ class Backup:
         self._book = book
         self._clock = clock
         self._settings = settings
+        self._may_send = may_send
         self._sizes: dict[Name, Listed] = {}  # of the present epoch, as listed and made since
         self._epoch, self._generation = 0, 0
         self._covered = 0
@@ -221,6 +223,8 @@ class Backup:
         return self._source.seal.seal(write_range(header, entries, self._sign))
 
     def _require_budget(self, size: int) -> None:
+        if not self._may_send():
+            raise OverBudget("the gateway's traffic of this month is used up; backups wait for the next")
         most = self._settings.monthly_bytes
         if most and self._book.uploaded_this_month() + size > most:
             raise OverBudget(

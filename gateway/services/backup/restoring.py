@@ -71,8 +71,13 @@ def fetch(source: Source, name: Name) -> Range:
     return read_range(name, source.seal.open(sealed), source.key)
 
 
-def restore(source: Source, path: Path, free_bytes: Callable[[], int], tell: Tell) -> Restored | None:
+def restore(
+    source: Source, path: Path, free_bytes: Callable[[], int], tell: Tell, *, own: bytes | None = None
+) -> Restored | None:
     """Make the database at ``path``, which is not there. None where there is no backup of this gateway.
+
+    ``own`` (32 bytes) is the key that goes on with it, where that may be another than its signer's: then no
+    checkpoint counts as signed.
 
     Raises TargetFailed where the target cannot tell (an older copy must not be taken for the newest then),
     and BackupRefused where objects are there and not one of them can be used.
@@ -88,7 +93,8 @@ def restore(source: Source, path: Path, free_bytes: Callable[[], int], tell: Tel
             raise BackupRefused(f"none of {len(names)} backup objects can be used: {reasons}")
         header = climb.last.header
         remains = replace(header.remains, files=climb.files)
-        head = rebuilding.place(signed=remains.signed, acked=remains.acked)
+        signed = remains.signed if own in (None, header.key) else (0, None)
+        head = rebuilding.place(signed=signed, acked=remains.acked)
     return Restored(head, header.key, header.made_at_ms, remains, climb.refused, climb.objects)
 
 

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from drivers.base import ChannelFigures
 from gateway.core.vitals import GpsVitals, Vitals
+from gateway.services.metrics.of_the_backup import OF_THE_BACKUP
 from gateway.services.metrics.of_the_machine import OF_THE_MACHINE
 from gateway.services.metrics.row import Row, Values, by_name, one
 
@@ -406,6 +407,7 @@ ROWS = (
     *OF_THE_LOG,
     *OF_THE_STORE,
     *OF_THE_MACHINE,
+    *OF_THE_BACKUP,
     *OF_THE_LINK,
     *OF_THE_RADIOS,
     *OF_THE_GPS,
