@@ -16,9 +16,8 @@ import click
 
 PROGRAM = "offgrid-gateway"
 _KEY = "gateway.cli.config"
-_GROUPS = "access-point|bundle|conflicts|firmware|log|radios|token"
 _NAMED = re.compile(
-    rf"\b{PROGRAM} (?P<command>(?:{_GROUPS}) [a-z]+|[a-z]+(?:-[a-z]+)*)(?![\w-])(?! --config)"
+    rf"\b{PROGRAM} (?P<command>[a-z]+(?:-[a-z]+)*)(?![\w-])(?P<next> [a-z]+(?![\w-]))?(?! --config)"
 )
 
 
@@ -37,7 +36,7 @@ def completed(text: str) -> str:
         return text
     path = context.find_root().meta.get(_KEY)
     program = _program(sys.argv[0])
-    return _NAMED.sub(lambda found: f"{program} {_with_config(found['command'], path)}", text)
+    return _NAMED.sub(lambda found: f"{program} {_with_config(found[1], found[2] or '', path)}", text)
 
 
 class Completing(logging.Filter):
@@ -50,13 +49,19 @@ class Completing(logging.Filter):
         return True
 
 
-def _with_config(command: str, path: Path | None) -> str:
-    from gateway.cli import COMMANDS
+def _with_config(command: str, following: str, path: Path | None) -> str:
+    """The option goes behind the last word of the command: of a group's, that is the second."""
+    from gateway.cli import COMMANDS, main
 
-    if path is None or command.split()[0] not in COMMANDS:
-        return command
-    option = "" if command == "check-config" else "--config "
-    return f"{command} {option}{shlex.quote(str(path))}"
+    if path is None or command not in COMMANDS:
+        return command + following
+    option = (
+        f" {shlex.quote(str(path))}" if command == "check-config" else f" --config {shlex.quote(str(path))}"
+    )
+    found = main.get_command(click.Context(main), command)
+    if isinstance(found, click.Group) and following.strip() in found.commands:
+        return command + following + option
+    return command + option + following
 
 
 def _program(called: str) -> str:

@@ -54,6 +54,8 @@ def test_what_is_no_bare_command_of_ours_stays_as_it_is(text: str) -> None:
     with click.Context(main) as context:
         context.meta["gateway.cli.config"] = Path("c.yml")
         assert completed(text) == text
+        assert completed("offgrid-gateway restart lora") == "offgrid-gateway restart --config c.yml lora"
+        assert completed("offgrid-gateway token add NAME") == "offgrid-gateway token add --config c.yml NAME"
         assert completed("offgrid-gateway check-config, then") == "offgrid-gateway check-config c.yml, then"
 
 
