@@ -46,6 +46,7 @@ from gateway.services.orders import NumberBook, Orders
 from gateway.services.panel import Panel
 from gateway.services.reception import Reception, Signer
 from gateway.services.recorder import Recorder
+from gateway.services.renewal import Renewal
 from gateway.services.supervision import Service, Supervisor
 from gateway.store import Store
 from gateway.systemclock import SystemClock
@@ -95,8 +96,8 @@ async def run(path: Path, config: Config) -> None:
         orders = ground.orders(monitor, supervisor, radios)
         link.obeys(orders)
         commands = {**daemon_commands(monitor, path), **log_commands(config, ground.identity, store)}
-        commands |= carrying.commands(goods.carrying, goods.carried, config.storage.outbox_path)
         commands |= backups.commands()
+        commands |= carrying.commands(goods.carrying, goods.carried, config.storage.outbox_path)
         acts = ground.acts(supervisor, goods, backups, renewal)
         site = partial(ground.site, panel, acts, store)
         pages = Pages(config, monitor, ground.metrics, reception, site)
@@ -111,6 +112,9 @@ async def run(path: Path, config: Config) -> None:
             "recorder": recorder.run,
             "panel": panel.run,
             "machine": machine.run,
+            "certificate": partial(
+                renewal.run, partial(acts.perform, "gateway", "rotate", {"what": "certificate"})
+            ),
             "link": link.run,
             "orders": orders.run,
             "retention": ground.retention(store),
@@ -184,6 +188,7 @@ class Ground:
         place: Place,
         machine: Machine,
         backups: Backups,
+        renewal: Renewal,
     ) -> Monitor:
         sources = Sources(
             gateway_id=self.config.gateway.id,
@@ -199,7 +204,7 @@ class Ground:
             gps=place.vitals,
             machine=machine.vitals,
             backup=backups.vitals,
-            circumstances=settings.circumstances(self.config, self.timekeeper.now),
+            circumstances=settings.circumstances(self.config, self.timekeeper.now, lambda: renewal.validity),
         )
         return Monitor(sources, self.clock)
 
@@ -226,6 +231,16 @@ class Ground:
         )
         return {"last_way_home": way.run}
 
+    def renewal(self, supervisor: Supervisor) -> Renewal:
+        return Renewal(
+            settings.certificates(self.config),
+            self.identity.private_key_path,
+            self.config.gateway.id,
+            partial(supervisor.restart, "link"),
+            self.timekeeper.now,
+            self.clock,
+        )
+
     def machine(self) -> Machine:
         storage, budget = self.config.storage, settings.traffic_budget(self.config)
         kernel = Kernel(storage.path.parent)
@@ -236,6 +251,7 @@ class Ground:
             **carrying.acts(goods.carrying),
             **backups.acts(),
             **daemon_acts(supervisor, self.live.reload),
+            "rotate": renewal.rotate,
             "test": radio_test(self.config, supervisor, self.clock),
         }
         log = AuditLog(self.config.storage.audit_path)

@@ -10,13 +10,13 @@ from pathlib import Path
 from gateway.config import Config, DeviceLimits, PeerLimits, RadioLimits
 from gateway.config import LastWayHome as LastWayHomeSettings
 from gateway.core.admission import Rate, Rates
-from gateway.core.certificate import read_validity
 from gateway.core.certificate_dates import Validity
 from gateway.core.last_way import LastWaySettings
 from gateway.core.traffic import Budget
 from gateway.core.vitals import Circumstances
 from gateway.errors import FatalError
 from gateway.keys import handed_over
+from gateway.keys.certificates import Certificates
 from gateway.model import RetentionPolicy, Stamp, TimeQuality
 from gateway.services.sync_link import LinkSettings, client_context
 from gateway.store import Limits, StoreSettings
@@ -118,7 +118,7 @@ def retention_policy(config: Config, now: Stamp) -> RetentionPolicy:
 def link_settings(config: Config) -> LinkSettings:
     """The way to the coordinator. Raises OSError where a certificate cannot be read."""
     network, security = config.network, config.security
-    certificate = (security.certificate_path, handed_over(security.private_key_path, os.environ))
+    certificate = (certificates(config).in_force(), handed_over(security.private_key_path, os.environ))
     secure = network.ws_url.startswith("wss:")
     tls = client_context(network.tls.ca_path, certificate if network.tls.client_certificate else None)
     return LinkSettings(
@@ -131,22 +131,21 @@ def link_settings(config: Config) -> LinkSettings:
     )
 
 
-def circumstances(config: Config, now: Callable[[], Stamp]) -> Callable[[], Circumstances]:
-    """What the configuration and the certificate add to the score."""
+def certificates(config: Config) -> Certificates:
+    """The configured certificate, and the place of one that has replaced it."""
+    return Certificates(config.security.certificate_path, config.storage.certificate_path)
+
+
+def circumstances(
+    config: Config, now: Callable[[], Stamp], validity: Callable[[], Validity | None]
+) -> Callable[[], Circumstances]:
+    """What the configuration and the certificate in force add to the score."""
     lora = config.lora
     region_unset = lora is not None and lora.driver != "none" and lora.region is None
-    validity = _validity(config.security.certificate_path)
 
     def gathered() -> Circumstances:
-        left_s = None if validity is None else (validity.not_after_ms - now().unix_ms) / 1000
+        dates = validity()
+        left_s = None if dates is None else (dates.not_after_ms - now().unix_ms) / 1000
         return Circumstances(region_unset=region_unset, certificate_expires_in_s=left_s)
 
     return gathered
-
-
-def _validity(path: Path) -> Validity | None:
-    """None for dates that only OpenSSL can read: it has taken the certificate when the key was loaded."""
-    try:
-        return read_validity(path.read_bytes())
-    except ValueError:
-        return None

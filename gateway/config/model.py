@@ -172,6 +172,11 @@ class Storage(Section):
         return self.path.parent / "traffic.json"
 
     @property
+    def certificate_path(self) -> Path:
+        """Where a certificate is kept that has replaced the configured one."""
+        return self.path.parent / "rotated.crt"
+
+    @property
     def order_path(self) -> Path:
         """Where the number of the coordinator's last order is kept."""
         return self.path.parent / "last_order"

@@ -1,4 +1,4 @@
-"""When a certificate begins and ends, from its PEM; enough DER for that and no more.
+"""When a certificate begins and ends and who issued it, from its PEM; enough DER for that and no more.
 
 ``ssl`` tells the dates of authorities only, and the ``cryptography`` package costs 13 MiB of memory.
 """
@@ -18,6 +18,20 @@ _FORMATS = {_UTC_TIME: "%y%m%d%H%M%SZ", _GENERALIZED_TIME: "%Y%m%d%H%M%SZ"}
 
 def read_validity(pem: bytes) -> Validity:
     """The dates of the first certificate in ``pem``. Raises ValueError where there is none."""
+    _, validity, _ = _named_fields(pem)
+    begin_tag, begin, rest = _element(validity)
+    end_tag, end, _ = _element(rest)
+    return Validity(_unix_ms(begin_tag, begin), _unix_ms(end_tag, end))
+
+
+def is_self_issued(pem: bytes) -> bool:
+    """Whether it names no other authority than itself (RFC 5280 3.2). Raises ValueError as above."""
+    issuer, _, subject = _named_fields(pem)
+    return issuer == subject
+
+
+def _named_fields(pem: bytes) -> tuple[bytes, bytes, bytes]:
+    """Issuer, validity and subject of the first certificate in ``pem``."""
     block = _BLOCK.search(pem)
     if block is None:
         raise ValueError("no certificate in PEM")
@@ -25,12 +39,12 @@ def read_validity(pem: bytes) -> Validity:
     _, rest, _ = _element(certificate)  # tbsCertificate, RFC 5280 section 4.1
     if rest[:1] == bytes([_EXPLICIT_VERSION]):
         rest = _element(rest)[2]
-    for _ in ("serialNumber", "signature", "issuer"):
+    for _ in ("serialNumber", "signature"):
         rest = _element(rest)[2]
-    _, validity, _ = _element(rest)
-    begin_tag, begin, rest = _element(validity)
-    end_tag, end, _ = _element(rest)
-    return Validity(_unix_ms(begin_tag, begin), _unix_ms(end_tag, end))
+    _, issuer, rest = _element(rest)
+    _, validity, rest = _element(rest)
+    _, subject, _ = _element(rest)
+    return issuer, validity, subject
 
 
 def _element(data: bytes) -> tuple[int, bytes, bytes]:

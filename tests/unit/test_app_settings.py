@@ -71,9 +71,11 @@ def test_an_unset_region_and_the_certificate_s_end_are_told_to_health(tmp_path: 
     make_keys(tmp_path / "key", tmp_path / "crt", "gw")
     now = Stamp(1_790_000_000_000, TimeQuality.AGREED)
     lora: dict[str, Any] = {"frequency": 868}
-    told = settings.circumstances(config(tmp_path, lora=lora), lambda: now)()
+    validity = settings.certificates(config(tmp_path)).validity
+    told = settings.circumstances(config(tmp_path, lora=lora), lambda: now, validity)()
     assert told.region_unset
     assert told.certificate_expires_in_s is not None
     assert told.certificate_expires_in_s > 1000 * 365 * 86_400  # ours has no end
     for harmless in ({**lora, "region": "EU868"}, {**lora, "driver": "none"}):
-        assert not settings.circumstances(config(tmp_path, lora=harmless), lambda: now)().region_unset
+        asked = settings.circumstances(config(tmp_path, lora=harmless), lambda: now, validity)
+        assert not asked().region_unset

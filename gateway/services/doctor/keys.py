@@ -7,6 +7,7 @@ import os
 from gateway.core.certificate import read_validity
 from gateway.errors import KeyFileError, NeedsPerson
 from gateway.keys import is_handed_over, load_identity, pinned_key
+from gateway.keys.certificates import Certificates
 from gateway.services.doctor.check import Check, Outcome, Patient, failed, passed, skipped, warned
 
 DAY_MS = 86_400_000
@@ -30,7 +31,9 @@ def _keys(patient: Patient) -> Outcome:
 
 
 def _certificate(patient: Patient) -> Outcome:
-    path = patient.sound.security.certificate_path
+    config = patient.sound
+    certificates = Certificates(config.security.certificate_path, config.storage.certificate_path)
+    path = certificates.in_force()
     try:
         validity = read_validity(path.read_bytes())
     except OSError:
@@ -38,7 +41,9 @@ def _certificate(patient: Patient) -> Outcome:
     except ValueError as error:
         return failed(f"{path}: {error}", "move it away and run: offgrid-gateway keygen")
     left = (validity.not_after_ms - patient.host.unix_s() * 1000) / DAY_MS
-    fix = "get a new one for the same key (move it away and run: offgrid-gateway keygen)"
+    fix = "run: offgrid-gateway rotate certificate"
+    if not certificates.is_own():
+        fix = f"get a new one for the same key from its authority, put it in place as {path}, then {fix}"
     if left <= 0:
         return failed(f"expired {-left:.0f} days ago", fix)
     if left < SOON_DAYS:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from urllib.parse import SplitResult, urlsplit
 
 from gateway.config import Config, radio_setups
+from gateway.keys.certificates import Certificates
 from gateway.services.doctor.check import Check, Outcome, Patient, failed, passed, skipped, warned
 
 SOON_DAYS = 14
@@ -54,7 +55,8 @@ def _tls(patient: Patient) -> Outcome:
     try:
         context = ssl.create_default_context(cafile=config.network.tls.ca_path)
         if config.network.tls.client_certificate:
-            context.load_cert_chain(config.security.certificate_path, config.security.private_key_path)
+            certificates = Certificates(config.security.certificate_path, config.storage.certificate_path)
+            context.load_cert_chain(certificates.in_force(), config.security.private_key_path)
     except OSError as error:
         return failed(f"network.tls: {error}", "name a file of authorities in PEM, or leave it out")
     return _shown(patient, secured, context)
