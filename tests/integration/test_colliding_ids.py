@@ -13,17 +13,23 @@ from pathlib import Path
 import pytest
 from store_rig import NOW, Rig, audit, store_rig
 
+import gateway.core.evidence
 import gateway.core.judgement
 import gateway.core.wallet.verify
 import gateway.store.admission
+import gateway.store.evidence
 import gateway.store.group
 import gateway.store.keybook
 import gateway.store.waiting
 from gateway.core.conflict import device_number
+from gateway.core.evidence import Collision, verify_evidence
 from simulators.wallets import Wallet
 from simulators.wallets.uploads import snapshot_cbor
+from simulators.wallets.wallet import Payment
 
 MODULES = (
+    gateway.core.evidence,
+    gateway.store.evidence,
     gateway.core.judgement,
     gateway.core.wallet.verify,
     gateway.store.admission,
@@ -123,3 +129,24 @@ async def test_more_proven_keys_than_are_tried_do_not_keep_the_owner_of_a_ledger
         for n in range(3):
             victim.pay("11" * 8, 1.0 + n, NOW + n)
             assert await handed_over(rig, victim) == (n + 1, 0, 0)
+
+
+async def test_two_keys_under_one_id_are_evidence_and_their_payments_under_one_nonce_are_no_conflict(
+    tmp_path: Path,
+) -> None:
+    victim, attacker = colliding(2)
+    async with store_rig(tmp_path / "gateway.db") as rig:
+        victim.pay("11" * 8, 1.0, NOW)
+        attacker.pay("22" * 8, 1.0, NOW)  # the same id and nonce, another receiver
+        await handed_over(rig, victim)
+        await handed_over(rig, attacker)
+        figures = await rig.store.figures()
+        assert (figures.conflicts, figures.evidence) == (0, {"key_collision": 1})
+        ((body,), _) = await rig.store.evidence_to_tell()
+        found = verify_evidence(body)
+        assert isinstance(found, Collision)
+        assert {found.first.key, found.second.key} == {victim.key, attacker.key}
+        attacker.enter(Payment(attacker.signed("33" * 8, 2.0, 0, NOW + 5, b"again")))
+        await handed_over(rig, attacker)
+        assert (await rig.store.figures()).conflicts == 1
+        await audit(rig.store)
