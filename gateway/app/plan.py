@@ -16,6 +16,7 @@ from gateway.app.carrying import Freight, freight
 from gateway.app.commands import daemon_acts, daemon_commands, log_commands
 from gateway.app.lifetime import Live, until_told
 from gateway.app.link import Link
+from gateway.app.meshing import mesh_services
 from gateway.app.orders import order_acts, pinned
 from gateway.app.own_log import require_own_log
 from gateway.app.pages import Pages, Routes
@@ -105,7 +106,11 @@ async def run(path: Path, config: Config) -> None:
             **radios.services(),
             **place.services(),
             **pages.services(),
+        meshed = mesh_services(
+            config, ground.identity, store, goods, radios, lambda: _down_s(link), ground.clock
+        )
             **last_way_home,
+            **meshed,
             **backups.services(),
             **({"after_restore": after_restore.run} if waits else {}),
             "control": partial(control.serve, config.control_socket, commands, acts),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 from drivers.base import (
@@ -12,6 +12,7 @@ from drivers.base import (
     Announcer,
     Driver,
     DriverStats,
+    GatewayLinks,
     Receiver,
     Reopenable,
     Transmitter,
@@ -83,6 +84,7 @@ class Radios:
         self._store = store
         self._owed = owed
         self._announcing = announcing
+        self._mesh: Callable[[GatewayLinks], Awaitable[None]] | None = None
         self._reopen: dict[str, Driver] = {}
         self._drivers: dict[str, Driver] = {}
         self._promises = PromiseBook(sign)
@@ -96,6 +98,10 @@ class Radios:
             for setup in self._setups
             if setup.driver.startswith(SMS)
         }
+
+    def linked_by(self, follow: Callable[[GatewayLinks], Awaitable[None]]) -> None:
+        """Whose business links to other gateways are."""
+        self._mesh = follow
 
     def services(self) -> Mapping[str, Service]:
         """By the radio's name."""
@@ -165,6 +171,8 @@ class Radios:
             async with asyncio.TaskGroup() as tasks:
                 if isinstance(driver, Announcer):
                     tasks.create_task(self._announcing.run(driver))
+                if self._mesh is not None and isinstance(driver, GatewayLinks):
+                    tasks.create_task(_awaited(self._mesh(driver)))
                 await frame_intake.take(radio, contacts.submit, contacts)
         elif isinstance(radio, ObservedTransceiver):
             submit = self._reception.submit(name, SLOW_LINGER_S, self._promises.write)
@@ -207,6 +215,11 @@ class Radios:
         )
         self._book.keep(name, link)
         return link
+
+
+async def _awaited(work: Awaitable[None]) -> None:
+    """A task wants a coroutine."""
+    await work
 
 
 def tell_untaken(name: str, driver: Driver) -> None:

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -73,6 +74,10 @@ class Carried:
         self._acks: dict[tuple[bytes, str], Ack] = {}
         self._parts: dict[bytes, Manifest | None] = {}
         self._open()
+
+    @property
+    def folder(self) -> Path:
+        return self._folder
 
     @property
     def held(self) -> tuple[Held, ...]:
@@ -180,6 +185,8 @@ class Carried:
                 self._reopen_ack(path)
             elif path.suffix == ".part" and len(path.stem) == _HEX:
                 self._parts[bytes.fromhex(path.stem)] = None
+            elif path.is_dir():
+                shutil.rmtree(path)  # of bundles that were being made
 
     def _reopen(self, path: Path) -> None:
         """Its head alone: it was verified before it was named so. A damaged one is removed."""

@@ -382,6 +382,42 @@ class Carry(Section):
 
 class Radio(Section):
     """One more radio, built in or of a third party."""
+PeerAddress = Annotated[
+    str,
+    StringConstraints(pattern=r"\A[A-Za-z0-9._-]{1,253}:[0-9]{1,5}\z"),
+    Allowed("host:port, such as 10.0.0.2:7331"),
+]
+Peers = Annotated[
+    tuple[PeerAddress, ...],
+    Field(strict=False, max_length=32),  # YAML knows no tuples
+    Allowed("a list of at most 32 of host:port"),
+]
+
+
+class Mesh(Section):
+    """Gateways that carry each other's bundles: over TCP, and (``bluetooth``) over links of the ble radio.
+
+    Own bundles are made once the coordinator was out of reach for ``after_seconds``, each of what came in
+    ``gather_seconds``; one neighbour brings at most ``megabytes_per_minute``, and is served as much.
+    """
+
+    listen: PeerAddress | None = None
+    peers: Peers = ()
+    bluetooth: bool = True
+    after_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
+    gather_seconds: Annotated[int, Field(ge=1, le=86_400)] = 30
+    megabytes_per_minute: Annotated[int, Field(ge=1, le=1024)] = 16
+    hops: Annotated[int, Field(ge=1, le=15)] = 8
+
+
+class Remote(Section):
+    """What the coordinator may order. Settings that it applies have ``trial_seconds`` to bring back link and
+    health, or are rolled back."""
+
+    enabled: bool = True
+    trial_seconds: Annotated[int, Field(ge=1, le=3600)] = 180
+
+
 
     driver: DriverName
     options: Options
@@ -410,6 +446,8 @@ class Config(Section):
     carry: Carry = Carry()
     gps: Gps | None = None
     ble: Ble | None = None
+    remote: Remote = Remote()
+    mesh: Mesh | None = None
     gsm: Gsm | None = None
     backup: Backup | None = None
     radios: Radios

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Invalid
 from collections.abc import Callable, Mapping
@@ -66,6 +67,20 @@ class Carrying:
                 around.store, around.author, target, around.now(), since=start, progress=progress
             )
             return paths + await asyncio.to_thread(self._copies, target)
+
+    async def make(self, start: int, max_bytes: int) -> None:
+        """Bundles of the own log from leaf ``start`` on, kept as those of others are. Raises CommandError."""
+        around = self._around
+        with tempfile.TemporaryDirectory(dir=around.carried.folder) as folder:
+            paths = await export(
+                around.store, around.author, Path(folder), around.now(), since=start, max_bytes=max_bytes
+            )
+            try:
+                for path in paths:
+                    await asyncio.to_thread(around.carried.adopt, path)
+            except CarryRefused as error:
+                raise CommandError(str(error)) from error
+        self._changed()
 
     async def bring(self, content_id: bytes, offset: int, data: bytes, hops: int = 0) -> int:
         """Bytes of another gateway's bundle; how many are here now. Raises CommandError."""
