@@ -3,7 +3,7 @@
 # in a container; nothing is installed here. Needs root; says why when it cannot. Sourced by the scripts.
 # Usage: ensure_debian_root [RELEASE]     (bookworm)
 
-DEBIAN_ROOT_PACKAGES=systemd,systemd-sysv,udev,dbus,python3,python3-venv,ca-certificates
+DEBIAN_ROOT_PACKAGES=systemd,systemd-sysv,udev,dbus,python3
 
 ensure_debian_root() {
     local tools release=${1:-bookworm}

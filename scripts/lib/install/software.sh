@@ -26,6 +26,8 @@ add_release() {
     install -d "$ROOT$HOME_FOLDER/releases"
     if [ -n "$wheels" ]; then _from_wheels "$folder" "$wheels"; else _from_checkout "$folder" "$checkout"; fi
     inside "$folder/bin/offgrid-gateway" --version >/dev/null || die "$folder does not run" "look above for why"
+    # The service may not write here, and without bytecode it would start slowly for ever.
+    inside "$folder/bin/python" -m compileall -q -j 0 "$folder/lib" >/dev/null || true # a package's own tests may not compile
     sync -f "$ROOT$folder"
     echo "$RELEASE" >"$ROOT$folder/.complete"
 }
@@ -65,8 +67,6 @@ _require_python() {
     inside python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
         || die "python3 3.11 or newer is needed (seen: $(inside python3 --version 2>&1))" \
             "use Raspberry Pi OS Bookworm or newer, 64-bit"
-    inside python3 -c 'import ensurepip, venv' 2>/dev/null \
-        || die "python3 has no venv here" "sudo apt install python3-venv"
     case $(inside uname -m) in
         armv*) die "this system is 32-bit; some of what is needed exists for 64-bit only" "flash Raspberry Pi OS (64-bit)" ;;
     esac
@@ -102,12 +102,14 @@ _remove() { rm -rf "$ROOT${1:?}"; }
 _from_wheels() {
     local folder=$1 wheels=$2 lock seen
     lock=$(basename "$(_wheels_lock "$wheels")")
-    inside python3 -m venv "$folder"
+    inside python3 -m venv --without-pip "$folder"
     # Inside another root the wheels have to be within reach.
     seen=$wheels
     if [ -n "$ROOT" ]; then seen=$folder/.wheels; cp -r "$wheels" "$ROOT$seen"; fi
-    inside "$folder/bin/python" -m pip --isolated install --quiet --disable-pip-version-check --no-index \
-        --find-links "$seen" --require-hashes --requirement "$seen/$lock" \
+    # pip runs out of its own wheel: Debian has it in a package of its own, which a bare system lacks.
+    inside "$folder/bin/python" "$seen/$(basename "$ROOT$seen"/pip-*.whl)/pip" --isolated install --quiet \
+        --disable-pip-version-check --no-compile --no-index --find-links "$seen" --require-hashes \
+        --requirement "$seen/$lock" \
         || die "the wheels in $wheels do not fit this machine ($(inside uname -m)) or are damaged" \
             "make them anew: ./scripts/build-wheels.sh --arch $(inside uname -m) DIR"
     [ "$seen" = "$wheels" ] || _remove "$seen"
@@ -115,6 +117,7 @@ _from_wheels() {
 
 _from_checkout() {
     local folder=$1 checkout=$2 copy
+    inside python3 -c 'import ensurepip' 2>/dev/null || die "python3 has no ensurepip here" "sudo apt install python3-venv"
     inside python3 -m venv "$folder"
     copy=$folder/.source # pip builds where it stands; the checkout stays clean
     install -d "$ROOT$copy"
