@@ -89,9 +89,12 @@ class Suggestion(NamedTuple):
     winner: bytes | None
 
 
-def suggest(texts: Sequence[Text]) -> Suggestion:
-    """What the network's rules make of these texts; a suggestion, the coordinator decides."""
-    if len({text.id for text in texts}) < len(texts):
+def suggest(texts: Sequence[Text], *, ambiguous: bool = False) -> Suggestion:
+    """What the network's rules make of these texts; a suggestion, the coordinator decides.
+
+    ``ambiguous``: there is evidence that an id among them stands under yet another text.
+    """
+    if ambiguous or len({text.id for text in texts}) < len(texts):
         return Suggestion(Rule.ESCALATE, None)
     accepted = [text for text in texts if text.accepted]
     if not accepted:

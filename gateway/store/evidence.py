@@ -81,6 +81,7 @@ class EvidenceBook:
         self._staged = _Staged()
         self._fetched: dict[bytes, bytes] = {}
         self._by_identity: OrderedDict[bytes, bytes] = OrderedDict()
+        self._ids: dict[bytes, bytes] = {}
         rows = connection.execute("SELECT body FROM evidence ORDER BY id DESC LIMIT ?", (MAX_REMEMBERED,))
         for (body,) in reversed(rows.fetchall()):
             self._remember(body)
@@ -257,8 +258,13 @@ class EvidenceBook:
             decided=bool(decided),
             evidence=bodies[0][0] if bodies else None,
             decision=self.decision(sender, nonce),
-            suggestion=suggest(known) if known else None,
+            suggestion=suggest(known, ambiguous=self._shares_ids(known)) if known else None,
         )
+
+    def _shares_ids(self, texts: Sequence[Text]) -> bool:
+        """Whether there is evidence that the id of one of them stands under two texts."""
+        bodies = [self._ids.get(text.identity) for text in texts]
+        return any(body is not None for body in bodies)
 
     def _accepted(self, sender: int, nonce: int) -> set[bytes]:
         rows = self._connection.execute(
@@ -436,11 +442,16 @@ class EvidenceBook:
         return key
 
     def _remember(self, body: bytes) -> None:
-        for identity in identities_of(read_evidence(body)):
+        evidence = read_evidence(body)
+        for identity in identities_of(evidence):
+            if isinstance(evidence, SameId):
+                self._ids[identity] = body
+                if identity in self._by_identity:
+                    continue
             self._by_identity[identity] = body
             self._by_identity.move_to_end(identity)
         while len(self._by_identity) > 2 * MAX_REMEMBERED:
-            self._by_identity.popitem(last=False)
+            self._ids.pop(self._by_identity.popitem(last=False)[0], None)
 
 
 def subject_of(evidence: Evidence) -> tuple[int | None, int | None]:

@@ -58,6 +58,8 @@ class Court:
         verified = [hash_ for hash_, state in judgement.transactions.items() if state is State.VERIFIED]
         for payments in self._store.rivals(verified):
             self._compare(payments)
+        for payments in self._store.namesakes(verified):
+            self._name(payments)
         for identity in {one.identity for one in self._receipts(judgement)}:
             self._reconsider(identity)
 
@@ -82,6 +84,17 @@ class Court:
             for other in texts[1:]:
                 if key is not None:
                     self._keep(evidence.spent(key, texts[0], other))
+
+    def _name(self, payments: Sequence[Transaction]) -> None:
+        """Two texts under one id, of one sender or of two."""
+        signed = [(self._key_of(one), one) for one in payments]
+        known = [(key, one) for key, one in signed if key is not None]
+        for other in known[1:]:
+            self._keep(evidence.same_id(known[0], other))
+
+    def _key_of(self, payment: Transaction) -> bytes | None:
+        keys = [key for key, _ in self._store.keys({payment.sender})]
+        return next((key for key in keys if verifies(key, payment.text(), payment.signature)), None)
 
     def _keep(self, body: bytes) -> None:
         found = evidence.verify(body)
@@ -128,7 +141,7 @@ class Court:
         return decided
 
     def _ruling(self, payments: Sequence[Transaction]) -> tuple[str, bytes | None]:
-        if len({one.id for one in payments}) < len(payments):
+        if any(self._store.is_shared(one.id) for one in payments):
             return "escalate", None
         accepted = [one for one in payments if self._store.accepted(one.identity)]
         if not accepted:

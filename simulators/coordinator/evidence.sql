@@ -20,6 +20,13 @@ CREATE TABLE IF NOT EXISTS differences (
 );
 CREATE INDEX IF NOT EXISTS transactions_spent ON transactions (sender, nonce) WHERE state = 1;
 
+-- Verified payments by their ids, one row a text.
+CREATE TABLE IF NOT EXISTS ids (
+    id       TEXT NOT NULL,
+    identity BLOB NOT NULL,
+    PRIMARY KEY (id, identity)
+) WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS decisions (
     key    BLOB NOT NULL,
     nonce  INTEGER NOT NULL,

@@ -307,6 +307,24 @@ class Store:
                 found.append(list(texts.values()))
         return found
 
+    def namesakes(self, hashes: Iterable[bytes]) -> list[list[Transaction]]:
+        """Verified payments by id, where one of `hashes` shares its id with another text."""
+        payments = [one for _, one in _parsed(self.bodies(hashes).items()) if isinstance(one, Transaction)]
+        rows = [(one.id, one.identity) for one in payments]
+        self._db.executemany("INSERT OR IGNORE INTO ids VALUES (?, ?)", rows)
+        shared = [one.id for one in payments if self.is_shared(one.id)]
+        return [self._named(name) for name in dict.fromkeys(shared)]
+
+    def is_shared(self, name: str) -> bool:
+        """Whether two verified texts have this id."""
+        row = self._db.execute("SELECT COUNT(*) FROM ids WHERE id = ?", (name,)).fetchone()
+        return int(row[0]) > 1
+
+    def _named(self, name: str) -> list[Transaction]:
+        identities = [row[0] for row in self._db.execute("SELECT identity FROM ids WHERE id = ?", (name,))]
+        known = self.transactions(identities)
+        return [known[identity] for identity in identities if identity in known]
+
     def receipted(self, hashes: Iterable[bytes]) -> list[bytes]:
         """Identities of the payments that these receipts are for."""
         return [row[1] for row in self._in("SELECT hash, identity FROM receipts WHERE hash IN", list(hashes))]

@@ -47,7 +47,7 @@ class Wallet:
 
     def __init__(self, seed: bytes) -> None:
         self._seed = seed
-        self._key = SigningKey(seed)
+        self.signing_key = self._key = SigningKey(seed)
         self._nonce = 0
         self._places: dict[bytes, int] = {}
         self.key = bytes(self._key.verify_key)

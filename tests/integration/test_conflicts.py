@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,14 @@ from sync_rig import open_coordinator
 from vector_wallet import CASES, message_of
 
 from gateway.core.answer import Answer
+from gateway.core.conflict import Rule
 from gateway.core.evidence import EvidenceKind, Spent, verify_evidence
 from gateway.core.message.downlink import Conflict, Promise, encode_downlink
 from gateway.core.notice import Notice, read_decision
 from gateway.model import RetentionPolicy
 from simulators.coordinator import Coordinator
 from simulators.textbook import evidence as textbook
+from simulators.textbook.signing import sign
 from simulators.wallets import Wallet
 from simulators.wallets.uploads import snapshot_cbor, transactions_cbor
 from simulators.wallets.wallet import Payment
@@ -324,3 +327,31 @@ async def test_the_block_list_survives_a_restart_and_the_newest_word_counts(
                 pass
     async with gateway.running():
         assert await gateway.store.blocked() == {alice.key}
+
+
+async def test_one_id_with_two_texts_is_evidence_and_its_receipts_decide_nothing(
+    tmp_path: Path, coordinator: Coordinator
+) -> None:
+    """Found by the coordinator, that sees all ids; told to the gateways, which then suggest to escalate."""
+    alice, bob, carol = (Wallet(sha256(name).digest()) for name in (b"alice", b"bob", b"carol"))
+    one = bob.accept(Payment(alice.signed(bob.device_id, 5, 1, NOW, b"one")), NOW + 1)
+    other = Payment(alice.signed(carol.device_id, 5, 1, NOW + 1, b"other"))
+    namesake = alice.signed(carol.device_id, 9, 2, NOW + 2, b"one")
+    unsigned = replace(namesake, id=one.transaction.id)
+    namesake = replace(unsigned, signature=sign(alice.signing_key, unsigned.text()))
+    async with Gateway("alpha", tmp_path, coordinator).running() as gateway:
+        await gateway.send(snapshot_cbor(bob.hand_over(NOW)))
+        await gateway.send(transactions_cbor(alice.key, [one, other]))
+        await gateway.until(conflicts=1)
+        (row,) = await gateway.store.conflicts()
+        assert row.suggestion is not None and row.suggestion.winner == one.transaction.identity
+        await gateway.send(transactions_cbor(alice.key, [Payment(namesake)]))
+        async with gateway.linked():
+            while (await gateway.store.figures()).evidence.get("duplicate_id") != 1:
+                pass
+            await decide_all(coordinator)
+            await gateway.until(conflicts_pending=0)
+        (row,) = await gateway.store.conflicts()
+        assert row.suggestion is not None and row.suggestion.rule is Rule.ESCALATE
+        (conflict,) = await coordinator.conflicts()
+        assert (conflict.rule, conflict.winner) == ("escalate", None)

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.conflict import ConflictKind, conflict_of, device_number, key_number, spend_of
+from gateway.core.conflict import (
+    ConflictKind,
+    Rule,
+    Suggestion,
+    Text,
+    conflict_of,
+    device_number,
+    key_number,
+    spend_of,
+    suggest,
+)
 from gateway.core.wallet.transaction import Transaction
 
 
@@ -48,3 +58,27 @@ def test_a_receiver_is_packed_where_it_is_a_device_and_kept_as_text_where_not() 
     assert two is not None
     assert (one.receiver, two.receiver) == (bytes.fromhex("00112233445566bb"), "shop")
     assert one.key == two.key
+
+
+def text(name: str, at: int, *, accepted: bool) -> Text:
+    return Text(name.encode() * 32, name, at, accepted)
+
+
+def test_the_only_text_with_an_accepted_receipt_is_suggested() -> None:
+    texts = [text("a", 1, accepted=False), text("b", 2, accepted=True)]
+    assert suggest(texts) == Suggestion(Rule.ONLY_RECEIPT, texts[1].identity)
+
+
+def test_of_several_with_receipts_the_earliest_is_suggested_and_of_equal_times_the_same_everywhere() -> None:
+    texts = [text("b", 2, accepted=True), text("a", 5, accepted=True), text("c", 1, accepted=False)]
+    assert suggest(texts) == Suggestion(Rule.EARLIEST, texts[0].identity)
+    same = [text("b", 2, accepted=True), text("a", 2, accepted=True)]
+    assert suggest(same) == suggest(same[::-1]) == Suggestion(Rule.EARLIEST, same[1].identity)
+
+
+def test_without_receipts_all_are_rejected_and_with_one_id_for_two_texts_a_person_decides() -> None:
+    texts = [text("a", 1, accepted=False), text("b", 2, accepted=False)]
+    assert suggest(texts) == Suggestion(Rule.NO_RECEIPT, None)
+    assert suggest(texts, ambiguous=True) == Suggestion(Rule.ESCALATE, None)
+    twins = [text("a", 1, accepted=True), text("a", 2, accepted=False)]
+    assert suggest(twins) == Suggestion(Rule.ESCALATE, None)
