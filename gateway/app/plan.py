@@ -102,15 +102,15 @@ async def run(path: Path, config: Config) -> None:
         acts = ground.acts(supervisor, goods, backups, renewal)
         site = partial(ground.site, panel, acts, store)
         pages = Pages(config, monitor, ground.metrics, reception, site)
-        services: Mapping[str, Service] = {
-            **radios.services(),
-            **place.services(),
-            **pages.services(),
         meshed = mesh_services(
             config, ground.identity, store, goods, radios, lambda: _down_s(link), ground.clock
         )
-            **last_way_home,
+        services: Mapping[str, Service] = {
             **meshed,
+            **radios.services(),
+            **place.services(),
+            **pages.services(),
+            **last_way_home,
             **backups.services(),
             **({"after_restore": after_restore.run} if waits else {}),
             "control": partial(control.serve, config.control_socket, commands, acts),

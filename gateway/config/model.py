@@ -380,8 +380,6 @@ class Carry(Section):
     max_megabytes: Annotated[int, Field(ge=1, le=65_536)] = 256
 
 
-class Radio(Section):
-    """One more radio, built in or of a third party."""
 PeerAddress = Annotated[
     str,
     StringConstraints(pattern=r"\A[A-Za-z0-9._-]{1,253}:[0-9]{1,5}\z"),
@@ -418,6 +416,8 @@ class Remote(Section):
     trial_seconds: Annotated[int, Field(ge=1, le=3600)] = 180
 
 
+class Radio(Section):
+    """One more radio, built in or of a third party."""
 
     driver: DriverName
     options: Options
@@ -444,10 +444,10 @@ class Config(Section):
     limits: Limits = Limits()
     sync: Sync = Sync()
     carry: Carry = Carry()
-    gps: Gps | None = None
-    ble: Ble | None = None
     remote: Remote = Remote()
     mesh: Mesh | None = None
+    gps: Gps | None = None
+    ble: Ble | None = None
     gsm: Gsm | None = None
     backup: Backup | None = None
     radios: Radios
