@@ -104,7 +104,7 @@ def past_epochs(connection: Connection) -> list[dict[str, Any]]:
 
 def _leave(connection: Connection, state: LogState, beginning: Beginning) -> None:
     """What stays in the old epoch is what the coordinator has cosigned; its proofs go on."""
-    frontier = merkle.frontier_at(state.acked_size, StoredTiles(connection, state.numbers))
+    frontier = merkle.frontier_at(min(state.acked_size, state.size), StoredTiles(connection, state.numbers))
     connection.execute(
         "INSERT INTO epochs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
         (

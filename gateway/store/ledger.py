@@ -621,4 +621,7 @@ def _check_tree(state: LogState, connection: Connection) -> None:
         raise FatalError(f"the log of {state.size} leaves has {leaves} entries and another root: restore")
     if state.size < max(state.signed_size, state.acked_size):
         state.halted_what = f"the log has {state.size} leaves, signed were {state.signed_size}"
-        state.halted_fix = "put the newest copy of the database back, or open a new epoch"
+        state.halted_fix = (
+            "put the newest copy of the database back; if there is none, run: offgrid-gateway log resume, "
+            "and what the coordinator holds is fetched"
+        )

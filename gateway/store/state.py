@@ -59,7 +59,7 @@ class LogState:
     @property
     def acked_leaf(self) -> int:
         """Leaves below it are acked; the coordinator has those of earlier epochs."""
-        return max(self.numbers.lowest, self.first_leaf + self.acked_size)
+        return max(self.numbers.lowest, self.first_leaf + min(self.acked_size, self.size))
 
     def epoch_of(self, leaf: int) -> Epoch:
         return of_leaf((*self.past, self.numbers), leaf)

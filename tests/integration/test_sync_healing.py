@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -205,11 +206,11 @@ async def test_uploads_wait_while_the_log_is_being_made_whole(
 ) -> None:
     gateway, village = Gateway("alpha", tmp_path, coordinator), Village()
     async with gateway.running():
-        await gateway.store.hold(held=True)
+        await gateway.store.hold("link", held=True)
         over = village.wallets[0].hand_over(NOW)
         answer = (await gateway.send(snapshot_cbor(over))).answer
         assert getattr(answer, "code", None) is Refusal.BUSY
-        await gateway.store.hold(held=False)
+        await gateway.store.hold("link", held=False)
         await village.hand_over(gateway, 1)
 
 
@@ -247,3 +248,29 @@ async def test_a_gateway_that_begins_again_and_again_is_refused_in_the_end(
             while not link.figures.faults["protocol"]:
                 await asyncio.sleep(0)
     assert len((await coordinator.counts())["gateways"]["alpha"]["origins"]) == 2
+
+
+async def test_a_log_shorter_than_what_it_signed_waits_for_a_person_and_is_then_made_whole(
+    tmp_path: Path, coordinator: Coordinator
+) -> None:
+    gateway, village = Gateway("alpha", tmp_path, coordinator), Village()
+    async with gateway.running():
+        await village.hand_over(gateway, 3)
+        await synced(gateway)
+    async with aged(gateway, village, 4):
+        pass
+    connection = sqlite3.connect(gateway.path)
+    connection.execute("UPDATE log SET signed_size = 7, acked_size = 7")
+    connection.commit()
+    connection.close()
+    async with gateway.running():
+        head = await gateway.store.head()
+        assert head.halted is not None and "log resume" in head.halted.fix
+        async with gateway.linked() as link:
+            while link.figures.halted is None:
+                await asyncio.sleep(0)
+        await gateway.store.resume()
+        head = await synced(gateway)
+        assert (head.epoch, head.size) == (1, 7)
+        await audit(gateway.store)
+    await holds_once(coordinator, village.promised)

@@ -242,12 +242,14 @@ def _tune(socket: ClientConnection) -> None:
 
 
 def _standing(head: Head, *, brings: bool) -> Standing:
+    """A log that is shorter than what it signed claims none of that: so it is told what it lacks."""
+    is_whole = head.size >= max(head.signed_size, head.acked_size)
     return Standing(
         origin=head.origin,
         size=head.size,
-        signed_size=head.signed_size,
-        signed_note=head.signed_note,
-        acked_size=head.acked_size,
+        signed_size=head.signed_size if is_whole else 0,
+        signed_note=head.signed_note if is_whole else None,
+        acked_size=head.acked_size if is_whole else 0,
         notices=head.notices,
         brings=brings,
     )
