@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from simulators.textbook.cbor import Malformed, array, decode, encode, integer, octets, text
+from simulators.textbook.evidence import verify as verify_evidence
 from simulators.textbook.merkle import leaf_hash, root_from_path, root_of
 from simulators.textbook.notes import NoteKey, verified
 from simulators.textbook.signing import PROMISE, labelled, verifies
 
-PROMISE_TYPE, INCLUSION_TYPE = 16, 20
+PROMISE_TYPE, INCLUSION_TYPE, CONFLICT_TYPE = 16, 20, 21
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,18 @@ class Included:
     size: int
     content: bytes
     told: bool = False
+
+
+def receipt_in(message: bytes) -> bytes:
+    """The receipt itself, of a message that may tell of conflicts besides; raises `Malformed` unless every
+    evidence beside it holds."""
+    told = array(decode(message))
+    if told[0] != CONFLICT_TYPE:
+        return message
+    _, receipt, evidence, _ = array(told, 4)
+    for one in array(evidence):
+        verify_evidence(octets(one))
+    return encode(receipt)
 
 
 def verify_promise(

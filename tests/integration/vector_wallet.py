@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from gateway.core.wallet.upload import LedgerItem, SnapshotUpload
 from simulators.textbook.cbor import decode
 from simulators.textbook.merkle import root_of_data
 from simulators.textbook.objects import Header, object_hash
-from simulators.wallets.receipts import verify_promise
+from simulators.wallets.receipts import receipt_in, verify_promise
 
 LINES = (Path(__file__).parents[1] / "vectors/wallet/wallet.jsonl").read_text().splitlines()[1:]
 CASES: list[dict[str, Any]] = [json.loads(line) | {"line": line} for line in LINES]
@@ -84,6 +85,7 @@ class VectorWallet:
         if answer.startswith(b"{"):  # what CBOR could not even say
             self.outcomes[self._case["name"]] = json.loads(answer)["code"]
             return True
+        answer = receipt_in(answer)
         fields = decode(answer)
         assert isinstance(fields, list)
         if fields[0] == 17:
@@ -95,6 +97,11 @@ class VectorWallet:
         if promised:
             self.outcomes[self._case["name"]] = "accepted"
         return bool(promised)
+
+
+def leaves_of(cases: Sequence[dict[str, Any]]) -> int:
+    """How many leaves they make in a log: a conflict is one of its own."""
+    return sum(case["expect"]["accept"] + ("conflict" in case["expect"]) for case in cases)
 
 
 def allowed(case: dict[str, Any]) -> list[str]:
