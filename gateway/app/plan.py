@@ -45,6 +45,7 @@ from gateway.services.metrics import Metrics
 from gateway.services.monitor import Monitor, Sources
 from gateway.services.orders import NumberBook, Orders
 from gateway.services.panel import Panel
+from gateway.services.promptness import Promptness
 from gateway.services.reception import Reception, Signer
 from gateway.services.recorder import Recorder
 from gateway.services.renewal import Renewal
@@ -92,7 +93,10 @@ async def run(path: Path, config: Config) -> None:
         machine = ground.machine()
         backups = Backups(config, ground.identity, store, ground.clock, machine.over_budget)
         renewal = ground.renewal(supervisor)
-        monitor = ground.monitor(store, supervisor, radios, link, place, machine, backups, renewal)
+        promptness = Promptness(store.head, ground.clock)
+        monitor = ground.monitor(
+            store, supervisor, radios, link, place, machine, backups, renewal, promptness
+        )
         link.told_by(monitor)
         orders = ground.orders(monitor, supervisor, radios)
         link.obeys(orders)
@@ -117,6 +121,7 @@ async def run(path: Path, config: Config) -> None:
             "recorder": recorder.run,
             "panel": panel.run,
             "machine": machine.run,
+            "promptness": promptness.run,
             "certificate": partial(
                 renewal.run, partial(acts.perform, "gateway", "rotate", {"what": "certificate"})
             ),
@@ -194,6 +199,7 @@ class Ground:
         machine: Machine,
         backups: Backups,
         renewal: Renewal,
+        promptness: Promptness,
     ) -> Monitor:
         sources = Sources(
             gateway_id=self.config.gateway.id,
@@ -209,6 +215,7 @@ class Ground:
             gps=place.vitals,
             machine=machine.vitals,
             backup=backups.vitals,
+            slow=lambda: promptness.slowness.counts,
             circumstances=settings.circumstances(self.config, self.timekeeper.now, lambda: renewal.validity),
         )
         return Monitor(sources, self.clock)

@@ -152,6 +152,8 @@ class Vitals:
     gps: GpsVitals | None = None
     machine: MachineVitals | None = None
     backup: BackupVitals | None = None
+    slow: Mapping[str, int] = field(default_factory=dict)
+    """How often each part took longer than it may, since the start."""
 
     @property
     def ready(self) -> bool:

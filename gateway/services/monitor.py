@@ -58,6 +58,7 @@ class Sources:
     gps: Callable[[], GpsVitals | None] = lambda: None
     machine: Callable[[], MachineVitals | None] = lambda: None
     backup: Callable[[], BackupVitals | None] = lambda: None
+    slow: Callable[[], Mapping[str, int]] = dict
 
 
 class Monitor:
@@ -122,6 +123,7 @@ class Monitor:
             gps=sources.gps(),
             machine=machine,
             backup=sources.backup(),
+            slow=sources.slow(),
             health=judge(
                 parts,
                 store,

@@ -20,6 +20,7 @@ import pytest
 import yaml
 from daemon_rig import Daemon, house
 
+from gateway.services.metrics.names import ROWS
 from simulators.lora.device import LoraDevice
 from simulators.lora.ether import Ether
 from simulators.lora.forwarder import SimForwarder
@@ -34,8 +35,9 @@ BUDGET = {"month_mb": 1000, "interfaces": ["*"]}
 
 OF_A_PI = {"gateway_host_temperature_celsius", "gateway_host_supply_fault"}
 """Metrics that have no value on a machine without these sensors."""
-ELSEWHERE = {"gateway_last_seen_seconds", "gateway_host_disk_life_used_ratio"} | OF_A_PI
-"""Of the coordinator's own page, and of cards that count their wear."""
+OF_BACKUPS = {row.name for row in ROWS if row.name.startswith("gateway_backup_")}
+ELSEWHERE = {"gateway_last_seen_seconds", "gateway_host_disk_life_used_ratio"} | OF_A_PI | OF_BACKUPS
+"""Of the coordinator's own page, of cards that count their wear, and where backups are made."""
 
 
 class Prometheus:
@@ -176,7 +178,8 @@ async def test_every_expression_works_on_a_real_gateway_and_two_alerts_fire(
             await watching.until_known("gateway_info")
             await hand_over_by_lora(daemon)
             await daemon.said("acked")
-            await watching.until_known("rate(gateway_radio_snr_db_count[5m])")
+            for begins_with_a_frame in ("gateway_radio_snr_db_count", "gateway_radio_frames_total"):
+                await watching.until_known(f"rate({begins_with_a_frame}[5m])")
 
             expressions = set(dashboard_expressions())
             empty = await empty_ones(watching, expressions)

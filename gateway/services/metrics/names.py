@@ -175,6 +175,12 @@ OF_THE_DAEMON = (
         ("service",),
     ),
     Row(
+        "gateway_slow_total",
+        "How often the part took longer than it may since the daemon started.",
+        by_name(lambda v: v.slow),
+        ("part",),
+    ),
+    Row(
         "gateway_time_quality",
         "Trust in the clock: 0 none, 1 host, 2 coordinator or NTP, 3 GPS.",
         one(lambda v: v.stamp.quality),
