@@ -66,12 +66,13 @@ async def test_a_notice_goes_to_all_at_its_period_and_each_is_built_anew(tmp_pat
         service = asyncio.create_task(intake.run())
         while not rig.chip.receiving:
             await asyncio.sleep(0.01)
-        rig.clock.set_rate(2.0)
+        rig.clock.set_rate(0.5)
         while len(emissions := rig.emissions()) < 2:
             await asyncio.sleep(0.01)
         rig.clock.set_rate(OPEN_RATE)
         service.cancel()
         await asyncio.gather(service, return_exceptions=True)
     said = [read_downlink(emission.payload) for emission in emissions]
-    assert [(one.kind, one.body) for one in said if one] == [(BATCH, b"beacon 1"), (BATCH, b"beacon 2")]
+    first, second = (int(one.body.removeprefix(b"beacon ")) for one in said if one and one.kind == BATCH)
+    assert first < second, "one that a busy host programmed too late is left out, not sent late"
     assert emissions[1].start_us - emissions[0].start_us > 900_000
