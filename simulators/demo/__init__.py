@@ -12,4 +12,5 @@ watch       what the daemon and the coordinator say of themselves
 screen      the live view, on a terminal or as lines
 report      the audit at the end: what was promised against what the coordinator holds
 play        all of it, in order
+mesh        the other play: three gateways in a line, only one with a backhaul
 """

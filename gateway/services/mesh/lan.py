@@ -99,8 +99,9 @@ class Lan:
         except OSError as error:
             what = f"cannot listen for gateways on TCP {host}:{port}: {error.strerror or error}"
             raise NeedsPerson(what, "set another mesh.listen") from error
+        port = server.sockets[0].getsockname()[1]
         log.info("listening", extra={"server": "mesh", "address": f"{host}:{port}"})
-        self._opened(server.sockets[0].getsockname()[1])
+        self._opened(port)
         try:
             await asyncio.get_running_loop().create_future()
         finally:
