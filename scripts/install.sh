@@ -62,7 +62,7 @@ case $action in
         choose_drop_ins "$here/systemd" "$raw_hci"
         [ "$boot" = no ] || configure_boot "$bluetooth"
         tell_the_system
-        enable_units
+        enable_units "$here/systemd"
         if [ "$start" = yes ]; then change_to "$RELEASE"; else switch_to "$RELEASE"; fi
         forget_other_releases
         if ! is_set_up; then say "next: sudo offgrid-gateway init"; fi

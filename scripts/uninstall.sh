@@ -17,7 +17,7 @@ for room in words boot files software service; do
     . "$here/scripts/lib/install/$room.sh"
 done
 [ "$(id -u)" = 0 ] || [ -n "$ROOT" ] || die "this needs root" "sudo $0 $*"
-disable_units
+disable_units "$here/systemd"
 remove_files /etc
 undo_boot
 rm -rf "$ROOT/opt/offgrid-gateway" "$ROOT/run/offgrid"

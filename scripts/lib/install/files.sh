@@ -7,8 +7,8 @@ place_files() {
     local source=$1 lib=$2 unit
     put 644 "$source/sysusers.conf" "$lib/sysusers.d/offgrid.conf"
     put 644 "$source/modules-load.conf" "$lib/modules-load.d/offgrid.conf"
-    for unit in "$source"/*.service; do
-        put 644 "$unit" "$lib/systemd/system/$(basename "$unit")"
+    for unit in "$source"/offgrid-*.service "$source"/offgrid-*.timer; do
+        [ ! -f "$unit" ] || put 644 "$unit" "$lib/systemd/system/$(basename "$unit")"
     done
     # Below /etc in both: a site may want other names and other limits.
     put 644 "$source/udev.rules" /etc/udev/rules.d/70-offgrid.rules
@@ -20,6 +20,7 @@ place_files() {
 remove_files() {
     local lib=$ROOT$1
     rm -f "$lib/sysusers.d/offgrid.conf" "$lib/modules-load.d/offgrid.conf" "$lib"/systemd/system/offgrid-*.service \
+        "$lib"/systemd/system/offgrid-*.timer \
         "$ROOT/etc/udev/rules.d/70-offgrid.rules" "$ROOT/etc/systemd/journald.conf.d/offgrid.conf" \
         "$ROOT/etc/systemd/system.conf.d/offgrid.conf" "$ROOT/usr/local/bin/offgrid-gateway" \
         "$ROOT/usr/local/sbin/offgrid-gateway-setup"
@@ -72,7 +73,7 @@ tell_the_system() {
     on_this_machine || return 0
     systemctl daemon-reload
     systemctl try-restart systemd-journald.service
-    modprobe --all --quiet spidev usbserial cdc_acm || true # this kernel may have them built in, or none
+    modprobe --all --quiet spidev usbserial cdc_acm 2>/dev/null || true # built in, or not of this kernel
     if command -v udevadm >/dev/null && udevadm control --reload 2>/dev/null; then
         udevadm trigger --subsystem-match=tty --subsystem-match=spidev --subsystem-match=gpio --subsystem-match=usb \
             --subsystem-match=pps --action=change

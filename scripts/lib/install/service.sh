@@ -5,17 +5,26 @@ UNIT=offgrid-gateway.service
 
 is_set_up() { [ -f "$ROOT/etc/offgrid/config.yml" ] && [ -f "$ROOT/etc/offgrid/gateway.key" ]; }
 
-# Enabled for the next boot; systemctl writes only links for that and needs no running systemd.
-enable_units() {
-    systemctl ${ROOT:+"--root=$ROOT"} --quiet enable "$UNIT" offgrid-firstboot.service offgrid-register.service
+# What starts at boot, of the units in FOLDER: the shipped ones, by the names they have there.
+units_at_boot() { # FOLDER
+    local unit
+    for unit in "$1"/offgrid-*.service "$1"/offgrid-*.timer; do
+        if grep -qsx '\[Install\]' "$unit"; then basename "$unit"; fi
+    done
 }
 
+# enable_units FOLDER: for the next boot; systemctl writes only links for that and needs no running systemd.
+enable_units() {
+    units_at_boot "$1" | xargs systemctl ${ROOT:+"--root=$ROOT"} --quiet enable
+    if on_this_machine; then units_at_boot "$1" | sed -n '/\.timer$/p' | xargs --no-run-if-empty systemctl --quiet start; fi
+}
+
+# disable_units FOLDER
 disable_units() {
     if on_this_machine; then
-        systemctl --quiet stop "$UNIT" offgrid-firstboot.service offgrid-register.service || true # not all need be there
+        units_at_boot "$1" | xargs systemctl --quiet stop || true # not all need be there
     fi
-    systemctl ${ROOT:+"--root=$ROOT"} --quiet disable "$UNIT" offgrid-firstboot.service offgrid-register.service 2>/dev/null \
-        || true # likewise
+    units_at_boot "$1" | xargs systemctl ${ROOT:+"--root=$ROOT"} --quiet disable 2>/dev/null || true # likewise
 }
 
 # judge_configuration RELEASE: a configuration that the release would not take stops us before anything changes.
