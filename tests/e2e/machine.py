@@ -41,7 +41,8 @@ fi
 mkdir -p "/sys/fs/cgroup/$NAME"
 echo $$ >"/sys/fs/cgroup/$NAME/cgroup.procs"
 exec setpriv --pdeathsig KILL systemd-nspawn --quiet --directory="$FOLDER/root" --machine="$NAME" --boot \
-    --register=no --keep-unit --private-network --system-call-filter=bpf --console=pipe --bind-ro="$SHARED:/media" </dev/null
+    --register=no --keep-unit --private-network --system-call-filter=bpf --console=pipe \
+    --bind-ro="$SHARED:/media" </dev/null
 """
 
 
