@@ -176,10 +176,12 @@ class ContentPlace:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionPolicy:
     """What may go once it is acked: bodies beyond the newest ``max_snapshots`` entries, or received earlier
-    than ``received_before_ms`` (milliseconds since 1970; None: no bound by age)."""
+    than ``received_before_ms`` (milliseconds since 1970; None: no bound by age). ``backed_up``: leaves of the
+    present epoch that are off the device too; None: no bound by that."""
 
     max_snapshots: int
     received_before_ms: int | None = None
+    backed_up: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

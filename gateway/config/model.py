@@ -360,6 +360,7 @@ class Backup(Section):
     """Copies of the log off the device, sealed for ``key_path`` (age; None: ``backup.key`` beside the private
     key) and for ``operator_key``. What a longer object covers is deleted after ``keep_days``.
     ``monthly_mb`` bounds what is uploaded; 0: no bound. ``allow_insecure``: an endpoint without TLS.
+    ``offline_after_seconds``: so long a restored log waits for the coordinator before it begins a new epoch.
     """
 
     target: BackupTarget
@@ -372,6 +373,7 @@ class Backup(Section):
     interval_seconds: Annotated[int, Field(ge=10, le=300)] = 240
     keep_days: Annotated[int, Field(ge=0, le=3650)] = 7
     monthly_mb: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    offline_after_seconds: Annotated[int, Field(ge=1, le=86_400)] = 120
 
 
 class Carry(Section):

@@ -31,13 +31,14 @@ async def keep(
 ) -> None:
     """Prune once a minute until cancelled. ``policy`` is asked each time: it may change while we run.
 
-    Under twice the floor of free disk (bytes) every acked body goes, so that what is not acked finds room.
+    Under twice the floor of free disk (bytes) every acked body goes, backed up or not, so that what is not
+    acked finds room.
     """
     tight = False
     while True:
         free = free_bytes()
         tight = _told(tight, free, disk_floor)
-        await _prune(store, replace(policy(), max_snapshots=0) if tight else policy(), clock)
+        await _prune(store, replace(policy(), max_snapshots=0, backed_up=None) if tight else policy(), clock)
         await clock.sleep(PERIOD_S)
 
 

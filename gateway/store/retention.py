@@ -26,6 +26,8 @@ def prunable(connection: Connection, state: LogState, policy: RetentionPolicy) -
     by_number = state.next_leaf - policy.max_snapshots
     by_age = _older_than(connection, state, policy.received_before_ms)
     end = min(max(by_number, by_age), state.acked_leaf, state.pruned_size + ROUND)
+    if policy.backed_up is not None:
+        end = min(end, max(0, state.first_leaf + policy.backed_up))
     return max(end, state.pruned_size)
 
 

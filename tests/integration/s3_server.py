@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,12 @@ def s3_server(*, unjudged: int = 1_000_000) -> Iterator[str]:
             yield _address(server)
         finally:
             server.kill()
+
+
+def make_bucket(address: str, name: str) -> None:
+    """Empty."""
+    request = urllib.request.Request(f"{address}/{name}", method="PUT")  # noqa: S310 - ours
+    urllib.request.urlopen(request).close()  # noqa: S310 - ours
 
 
 def _address(server: subprocess.Popen[str]) -> str:

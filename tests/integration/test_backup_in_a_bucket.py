@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from backup_rig import BackupRig
-from s3_server import s3_server
+from s3_server import make_bucket, s3_server
 
 from gateway.backup import TargetFailed, TargetMissing
 from gateway.backup.bucket import Bucket, BucketSettings
@@ -21,7 +20,7 @@ def server() -> Iterator[str]:
 
 
 def bucket(address: str, folder: Path, name: str) -> Bucket:
-    urllib.request.urlopen(urllib.request.Request(f"{address}/{name}", method="PUT")).close()  # noqa: S310 - ours
+    make_bucket(address, name)
     credentials = folder / "credentials"
     credentials.write_text("[default]\naws_access_key_id = AKIAEXAMPLE\naws_secret_access_key = secret\n")
     url = f"s3://{name}/gateways"

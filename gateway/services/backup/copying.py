@@ -154,7 +154,7 @@ class Backup:
                 "backup goes on beside objects that are not this log's",
                 extra={"leaf": agreed, "objects": len(beyond), "generation": newest},
             )
-        self._epoch, self._generation = epoch, newest
+        self._epoch, self._generation, self._covered = epoch, newest, agreed
 
     async def _agreed(self, head: Head) -> int:
         """Up to which leaf the backup there is of this very log."""
