@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.app import settings
@@ -21,11 +23,29 @@ log = logging.getLogger(__name__)
 DRAIN_S = 4.5
 """After SIGTERM: what is not done by then is left undone. Nothing promised can be lost by that."""
 
+LAST_WORDS_S = 5.0
 
-async def until_told(running: Coroutine[None, None, None], reload: Callable[[], object]) -> None:
-    """Let ``running`` run until SIGTERM or SIGINT, then cancel it and wait for its end."""
+Task = asyncio.Future[None]
+
+
+@dataclass(frozen=True, slots=True)
+class Anew:
+    """``asked`` is set to have the daemon start anew; ``first`` is awaited before, for at most 5 s."""
+
+    first: Callable[[], Awaitable[None]]
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+async def until_told(
+    running: Coroutine[None, None, None], reload: Callable[[], object], anew: Anew | None = None
+) -> bool:
+    """Let ``running`` run until SIGTERM, SIGINT or ``anew``, then cancel it and wait for its end.
+
+    Whether it is to run again.
+    """
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(running)
+    leaving = None if anew is None else asyncio.ensure_future(_leave_when(anew.asked, anew.first, task))
 
     def stop(name: str) -> None:
         log.info("stopping", extra={"signal": name})
@@ -42,7 +62,22 @@ async def until_told(running: Coroutine[None, None, None], reload: Callable[[], 
     except asyncio.CancelledError:
         if not task.cancelled():
             raise
+    finally:
+        if leaving is not None:
+            leaving.cancel()
     log.info("stopped")
+    return anew is not None and anew.asked.is_set()
+
+
+async def _leave_when(again: asyncio.Event, first: Callable[[], Awaitable[None]], task: Task) -> None:
+    """systemd is told nothing: the same process goes on, and its watchdog sees it if it does not."""
+    await again.wait()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LAST_WORDS_S):
+            await first()
+    log.info("starting anew")
+    asyncio.get_running_loop().call_later(DRAIN_S, _abandon)
+    task.cancel()
 
 
 def _abandon() -> None:
@@ -55,7 +90,7 @@ class Live:
 
     def __init__(self, path: Path, config: Config, admission: Admission) -> None:
         self.path = path
-        self._started = config
+        self.started = config
         self._admission = admission
         self.config = config
 
@@ -67,7 +102,7 @@ class Live:
             problems = [str(problem) for problem in error.problems]
             log.error("configuration not taken", extra={"problems": "; ".join(problems)})
             return {"taken": [], "waiting": [], "problems": problems}
-        changed = changes(self.config, self._started, new)
+        changed = changes(self.config, self.started, new)
         if settings.rates(new) != settings.rates(self.config):  # every bucket starts full then
             self._admission.limit(settings.rates(new))
         self._admission.block(new.limits.blocked_devices)

@@ -8,13 +8,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from gateway import __version__
 from gateway.app import collector, settings
 from gateway.app.backups import Backups, restore_if_wiped
 from gateway.app.carrying import Freight, freight
 from gateway.app.commands import daemon_acts, daemon_commands, log_commands
-from gateway.app.lifetime import Live, until_told
+from gateway.app.lifetime import Anew, Live, until_told
 from gateway.app.link import Link
 from gateway.app.meshing import mesh_services
 from gateway.app.orders import order_acts, pinned
@@ -23,6 +24,7 @@ from gateway.app.pages import Pages, Routes
 from gateway.app.place import Place
 from gateway.app.radio_test import radio_test
 from gateway.app.radios import Radios
+from gateway.app.trial import Configuration, Signs
 from gateway.app.witnesses import Witnesses
 from gateway.audit import AuditLog
 from gateway.config import Config
@@ -33,10 +35,9 @@ from gateway.core.timekeeper import Timekeeper
 from gateway.core.vitals import LinkVitals, Part, Vitals
 from gateway.keys import Identity, handed_over, load_identity
 from gateway.keys.tokens import TokenFile
-from gateway.model import RetentionPolicy
 from gateway.services import carrying, control, retention
-from gateway.services.acts import Acts
-from gateway.services.after_restore import PATIENCE_S, AfterRestore
+from gateway.services.acts import Acts, Perform
+from gateway.services.after_restore import AfterRestore
 from gateway.services.airtime import AirtimeBook, boot_id
 from gateway.services.announcing import Announcing
 from gateway.services.last_way_book import LastWayBook
@@ -55,8 +56,11 @@ from gateway.store import Store
 from gateway.systemclock import SystemClock
 
 
-async def run(path: Path, config: Config) -> None:
-    """Build the house, live in it until told to leave, leave it in order. Raises FatalError."""
+async def run(path: Path, config: Config) -> bool:
+    """Build the house, live in it until told to leave, leave it in order. Raises FatalError.
+
+    Whether to build it again, with another configuration.
+    """
     ground = Ground.of(path, config)
     await restore_if_wiped(config, ground.identity)
     async with Store(settings.store_settings(config)) as store, ground.recorder(store) as recorder:
@@ -99,8 +103,11 @@ async def run(path: Path, config: Config) -> None:
             store, supervisor, radios, link, place, machine, backups, renewal, promptness
         )
         link.told_by(monitor)
-        orders = ground.orders(monitor, supervisor, radios)
-        link.obeys(orders)
+        anew = Anew(lambda: orders.told())
+        trial = ground.trial(monitor, link, anew)
+        orders = ground.orders(trial, monitor, supervisor, radios)
+        if config.remote.enabled:
+            link.obeys(orders)
         commands = {**daemon_commands(monitor, path), **log_commands(config, ground.identity, store)}
         commands |= backups.commands()
         commands |= carrying.commands(goods.carrying, goods.carried, config.storage.outbox_path)
@@ -128,7 +135,8 @@ async def run(path: Path, config: Config) -> None:
             ),
             "link": link.run,
             "orders": orders.run,
-            "retention": ground.retention(store, backups),
+            "trial": trial.run,
+            "retention": ground.retention(store),
             "monitor": partial(monitor.watch, link.health_changed),
             "systemd": partial(pages.tell_systemd, monitor.read, ground.clock),
         }
@@ -136,7 +144,7 @@ async def run(path: Path, config: Config) -> None:
             supervisor.add(name, service)
         try:
             collector.calm()
-            await until_told(supervisor.run(), ground.live.reload)
+            return await until_told(supervisor.run(), ground.live.reload, anew)
         finally:
             book.close()
 
@@ -224,9 +232,7 @@ class Ground:
     def after_restore(self, store: Store, link: Link) -> AfterRestore:
         mark, key = settings.restored_mark(self.config), self.identity.public_key
         now, clock = self.timekeeper.now, self.clock
-        backup = self.config.backup
-        patience_s = PATIENCE_S if backup is None else float(backup.offline_after_seconds)
-        return AfterRestore(mark, store, key, lambda: link.vitals().connected, now, clock, patience_s)
+        return AfterRestore(mark, store, key, lambda: link.vitals().connected, now, clock)
 
     def last_way_home(self, store: Store, radios: Radios, link: Link) -> Mapping[str, Service]:
         """Where there is a modem, and the coordinator has a number."""
@@ -272,13 +278,29 @@ class Ground:
         log = AuditLog(self.config.storage.audit_path)
         return Acts(log, acts, self.timekeeper.now, self.clock.monotonic)
 
-    def orders(self, monitor: Monitor, supervisor: Supervisor, radios: Radios) -> Orders:
+    def orders(
+        self, trial: Configuration, monitor: Monitor, supervisor: Supervisor, radios: Radios
+    ) -> Orders:
         storage, now = self.config.storage, self.timekeeper.now
         names = radios.services().keys()
         acts = order_acts(monitor, self.live.path, supervisor, names, storage.support_path)
         book = NumberBook(storage.order_path)
-        written = Acts(AuditLog(storage.audit_path), acts, now, self.clock.monotonic)
+        written = Acts(AuditLog(storage.audit_path), {**acts, **trial.acts()}, now, self.clock.monotonic)
         return Orders(self.identity.public_key, partial(pinned, self.config), book, written, now)
+
+    def trial(self, monitor: Monitor, link: Link, anew: Anew) -> Configuration:
+        """Of what the coordinator applies."""
+        log, now, monotonic = (
+            AuditLog(self.config.storage.audit_path),
+            self.timekeeper.now,
+            self.clock.monotonic,
+        )
+
+        async def written(name: str, act: Perform, arguments: Mapping[str, Any]) -> object:
+            return await Acts(log, {name: act}, now, monotonic).perform("gateway", name, arguments)
+
+        signs = Signs(monitor.read, lambda: link.vitals().connected)
+        return Configuration(self.live, signs, self.clock, anew.asked, written)
 
     def panel(self, vitals: Callable[[], Awaitable[Vitals]]) -> Panel:
         return Panel(self.config.storage.day_path, vitals, self.timekeeper.now, self.clock)
@@ -299,16 +321,11 @@ class Ground:
         told = self.last_way_book.told()
         return link.vitals() if told is None else replace(link.vitals(), told_size=told.size)
 
-    def retention(self, store: Store, backups: Backups) -> Service:
-        def policy() -> RetentionPolicy:
-            held = settings.retention_policy(self.live.config, self.timekeeper.now())
-            vitals = backups.vitals()
-            return held if vitals is None else replace(held, backed_up=vitals.covered)
-
+    def retention(self, store: Store) -> Service:
         return partial(
             retention.keep,
             store,
-            policy,
+            lambda: settings.retention_policy(self.live.config, self.timekeeper.now()),
             free_bytes=settings.free_bytes(self.config),
             disk_floor=settings.disk_floor(self.config),
             clock=self.clock,

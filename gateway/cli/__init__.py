@@ -23,6 +23,7 @@ from gateway.errors import ConfigError, GatewayError
 # Name → module and the line that --help shows (so that --help imports no command).
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "access-point": ("gateway.cli.access_point", "Open or close a Wi-Fi of the gateway's own."),
+    "applied": ("gateway.cli.applied", "What the coordinator applied over the configuration; --drop."),
     "audit": ("gateway.cli.audit", "Check a gateway's log, its checkpoints and receipts from the outside."),
     "audit-log": ("gateway.cli.audit_log", "Who did what to this gateway, and whether the record is whole."),
     "bundle": ("gateway.cli.bundle", "Verify a bundle; list those that are carried."),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
+import sys
 from pathlib import Path
 
 import click
@@ -22,13 +24,18 @@ def command(config_path: Path) -> None:
     """
     # A SIGHUP of these first moments waits until somebody listens; its default would end the process.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
-    from gateway.config import load
+    from gateway.app.starting import start
     from gateway.services import logs
 
-    config = load(config_path)
+    config, said = start(config_path)
     logs.configure(config.logging.level, config.logging.format)
     for out in logging.getLogger().handlers:
         out.addFilter(Completing())
+    if said:
+        logging.getLogger(__name__).error("applied configuration not in force", extra={"reason": said})
     from gateway.app.plan import run  # what is wrong with the configuration was told without waiting for this
 
-    asyncio.run(run(config_path, config))
+    if asyncio.run(run(config_path, config)):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+        # The same process, so systemd sees none end; what it runs is how it was started itself.
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - no shell is wanted

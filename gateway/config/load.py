@@ -15,9 +15,11 @@ from drivers.errors import DriverConfigError
 from drivers.registry import known_drivers, load_driver
 from gateway.clock import Clock
 from gateway.config import explain
+from gateway.config.applied import applied_path, in_force, over
 from gateway.config.fitness import fit, unfit
 from gateway.config.model import CONTROL_SOCKET, DEFAULT_RUNTIME_DIR, Config, Gsm
 from gateway.config.source import MAX_BYTES, Location, Source, parse
+from gateway.core.applied import Settings
 from gateway.errors import ConfigError, Problem
 
 CONCENTRATOR = "lora_sx1301"
@@ -50,13 +52,16 @@ class RadioSetup:
         return ".".join(map(str, self.location))
 
 
-def load(path: Path, *, clock: Clock | None = None) -> Config:
+def load(path: Path, *, clock: Clock | None = None, applied: Settings | None = None) -> Config:
     """Read and judge a configuration file; its relative paths count from its own folder.
+
+    What the coordinator applied goes over it: ``applied``, or (None) what is on disk; an empty one: nothing.
 
     With a ``clock``, each radio's driver is built too (which opens nothing), so that its own settings are
     judged. Raises :class:`ConfigError` with all problems, in file order.
     """
     source = parse(_read(path), str(path))
+    source = over(source, in_force(source, path.parent) if applied is None else applied)
     found = list(source.problems)
     config = _validate(source, path.parent, found)
     if clock is not None:
@@ -65,6 +70,11 @@ def load(path: Path, *, clock: Clock | None = None) -> Config:
     if config is None or found:
         raise ConfigError(sorted(found, key=lambda problem: (problem.line, problem.column)))
     return config
+
+
+def applied_beside(path: Path) -> Path:
+    """Where what the coordinator applied over this file is kept. Raises ConfigError."""
+    return applied_path(parse(_read(path), str(path)).values, path.parent)
 
 
 def radio_setups(config: Config) -> tuple[RadioSetup, ...]:

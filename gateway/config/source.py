@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import yaml
 
@@ -40,15 +40,22 @@ class Source:
     problems: tuple[Problem, ...]
     _keys: Mapping[Location, Mark]
     _values: Mapping[Location, Mark]
+    over: Source | None = None
+    """What was laid over it, and is blamed for what it says."""
 
     def problem(self, location: Location, message: str, *, at_key: bool = False) -> Problem:
         """A problem with the value (or its key) there, or with the nearest thing around it that exists."""
+        if self.over is not None and location in self.over._values:
+            said = self.over.problem(location, message, at_key=at_key)
+            return replace(said, line=0, column=0)
         mark = self._nearest(location, at_key=at_key)
         path = ".".join(map(str, location))
         return Problem(file=self.file, line=mark.line, column=mark.column, path=path, message=message)
 
     def seen(self, location: Location) -> str:
         """The value there as it was written, shortened, without the password of an address."""
+        if self.over is not None and location in self.over._values:
+            return self.over.seen(location)
         mark = self._values.get(location)
         return "nothing" if mark is None else mark.text
 

@@ -88,6 +88,7 @@ class Orders:
         self._key, self._coordinator, self._book, self._acts, self._now = key, coordinator, book, acts, now
         self._waiting: asyncio.Queue[Order] = asyncio.Queue(MAX_WAITING)
         self._answers: asyncio.Queue[Piece] = asyncio.Queue(2 * MAX_PARTS)
+        self._working = False
         self._told = asyncio.Event()
         self._told.set()
 
@@ -101,20 +102,22 @@ class Orders:
             await self._refuse(order, why)
 
     async def piece(self) -> Piece:
-        """The next part of an answer."""
-        if self._answers.empty():
+        """The next part of an answer; the one before is gone."""
+        if self._answers.empty() and self._waiting.empty() and not self._working:
             self._told.set()
         return await self._answers.get()
 
     async def told(self) -> None:
-        """Until every answer has gone to the link, which asks for more."""
+        """Until every order was carried out and the link, which asks for more, has sent its answer."""
         await self._told.wait()
 
     async def run(self) -> None:
         """Carry them out. Raises the FatalError of one."""
         while True:
             order = await self._waiting.get()
+            self._working = True
             self._say(order.number, *await self._carried_out(order))
+            self._working = False
 
     async def _accepted(self, order: Order) -> str | None:
         coordinator = self._coordinator()
@@ -127,6 +130,7 @@ class Orders:
             why = f"{Refused.BUSY}: {MAX_WAITING} orders wait already"
         if why is None:
             await asyncio.to_thread(self._book.keep, order.number)
+            self._told.clear()
             self._waiting.put_nowait(order)
         return why
 

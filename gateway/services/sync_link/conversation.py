@@ -173,8 +173,10 @@ class Conversation:
     async def _answer(self, remote: Remote) -> None:
         await self._open.wait()
         while True:
-            piece = await remote.piece()
+            piece, sent = await remote.piece(), asyncio.Event()
             await self._inbox.put(partial(asyncio.to_thread, self._session.answer, piece))
+            await self._inbox.put(partial(_flagged, sent))
+            await sent.wait()
 
     async def _beat(self) -> None:
         await self._open.wait()
@@ -359,6 +361,12 @@ class Conversation:
 
     def _now(self) -> float:
         return self._around.clock.monotonic()
+
+
+async def _flagged(passed: asyncio.Event) -> list[Event]:
+    """A step that only tells that all before it was done."""
+    passed.set()
+    return []
 
 
 def tls_of(socket: ClientConnection) -> ssl.SSLObject | None:

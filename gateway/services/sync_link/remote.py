@@ -15,5 +15,5 @@ class Remote(Protocol):
         ...
 
     async def piece(self) -> Piece:
-        """The next part of an answer, as soon as there is one."""
+        """The next part of an answer, as soon as there is one; the one before is on its way."""
         ...
