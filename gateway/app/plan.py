@@ -112,7 +112,7 @@ async def run(path: Path, config: Config) -> bool:
         commands |= backups.commands()
         commands |= carrying.commands(goods.carrying, goods.carried, config.storage.outbox_path)
         acts = ground.acts(supervisor, goods, backups, renewal)
-        site = partial(ground.site, panel, acts, store)
+        site = partial(ground.site, panel, acts, store, goods)
         pages = Pages(config, monitor, ground.metrics, reception, site)
         meshed = mesh_services(
             config, ground.identity, store, goods, radios, lambda: _down_s(link), ground.clock
@@ -305,7 +305,7 @@ class Ground:
     def panel(self, vitals: Callable[[], Awaitable[Vitals]]) -> Panel:
         return Panel(self.config.storage.day_path, vitals, self.timekeeper.now, self.clock)
 
-    def site(self, panel: Panel, acts: Acts, store: Store) -> Routes:
+    def site(self, panel: Panel, acts: Acts, store: Store, goods: Freight) -> Routes:
         """The page's routes; imported when HTTP is first served."""
         from gateway.services.http.publication import publication
         from gateway.services.http.site import site
@@ -313,7 +313,8 @@ class Ground:
         published = publication(store, self.identity.public_key)
         tokens = TokenFile(self.config.storage.tokens_path)
         now = self.timekeeper.now
-        shown = site(panel.document, acts, tokens.tokens, lambda: now().unix_ms, self.clock.monotonic)
+        clocks = (lambda: now().unix_ms), self.clock.monotonic
+        shown = site(panel.document, acts, tokens.tokens, *clocks, goods.carrying)
         return {**published, **shown}
 
     def link_vitals(self, link: Link) -> LinkVitals:

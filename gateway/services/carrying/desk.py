@@ -8,11 +8,12 @@ from base64 import b64decode, b64encode
 from binascii import Error as Base64Invalid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from gateway.carried import Ack, Carried, CarryRefused, Held
-from gateway.core.bundle import BundleInvalid
+from gateway.core.bundle import BundleInvalid, read_head
 from gateway.core.note import NoteInvalid, VerifierKey, parse_note
 from gateway.core.pin import CoordinatorKey
 from gateway.core.sync.checkpoints import Own, Stranger, open_own
@@ -46,6 +47,7 @@ class Carrying:
         self._around = around
         self._changed = changed
         self._exporting = asyncio.Lock()
+        self._staged = b""
 
     async def export(
         self,
@@ -67,6 +69,46 @@ class Carrying:
                 around.store, around.author, target, around.now(), since=start, progress=progress
             )
             return paths + await asyncio.to_thread(self._copies, target)
+
+    async def outgoing(self, name: str, largest: int) -> bytes:
+        """A file that the last export made. Raises CommandError."""
+        if "/" in name or name.startswith("."):
+            raise CommandError("name: one that an export gave")
+        path = self._around.outbox / name
+        try:
+            data = await asyncio.to_thread(_head_of, path, largest + 1)
+        except OSError as error:
+            raise CommandError(f"{name}: {error.strerror or error}; export again") from error
+        if len(data) > largest:
+            raise CommandError(f"{name} has more than {largest} bytes; use: offgrid-gateway export")
+        return data
+
+    def incoming(self, data: bytes) -> tuple[str, Mapping[str, object]]:
+        """What came through the page waits for the act that is named; the newest one does."""
+        self._staged = data
+        return "import", {"bytes": len(data), "sha256": sha256(data).hexdigest()}
+
+    async def take_file(self, arguments: Arguments) -> object:
+        """A bundle or an ack that waits. Raises CommandError."""
+        data, self._staged = self._staged, b""
+        if sha256(data).hexdigest() != arguments.get("sha256"):
+            raise CommandError("no such file waits here; bring it again")
+        if data.startswith(b"OGBUNDLE"):
+            return await self._take_bundle(data)
+        if len(data) > MAX_ACK_BYTES:
+            raise CommandError("neither a bundle nor an ack")
+        ack = await self.take_ack(data)
+        return {"origin": ack.origin, "size": ack.size}
+
+    async def _take_bundle(self, data: bytes) -> object:
+        try:
+            manifest = await asyncio.to_thread(read_head, data)
+        except BundleInvalid as error:
+            raise CommandError(f"refused whole: {error}") from error
+        have = await self.bring(manifest.content_id, 0, b"")
+        if await self.bring(manifest.content_id, have, data[have:]) < manifest.length:
+            raise CommandError(f"refused whole: the file ends at byte {len(data)} of {manifest.length}")
+        return {"origin": manifest.origin, "start": manifest.start, "size": manifest.size}
 
     async def make(self, start: int, max_bytes: int) -> None:
         """Bundles of the own log from leaf ``start`` on, kept as those of others are. Raises CommandError."""
@@ -206,7 +248,7 @@ def acts(carrying: Carrying) -> Mapping[str, Callable[[Arguments], Any]]:
         taken = await carrying.take_ack(note)
         return {"origin": taken.origin, "size": taken.size}
 
-    return {"export": make, "import.ack": ack}
+    return {"export": make, "import": carrying.take_file, "import.ack": ack}
 
 
 def _shown(held: Held) -> dict[str, object]:
@@ -224,6 +266,11 @@ def _cleared(folder: Path) -> None:
     folder.mkdir(mode=0o750, parents=True, exist_ok=True)
     for path in folder.iterdir():
         path.unlink()
+
+
+def _head_of(path: Path, most: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(most)
 
 
 def _read(path: Path, offset: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import re
@@ -30,10 +31,18 @@ POLICY = (
 )
 """Nothing from outside, no inline script, nothing framed: Content Security Policy Level 3."""
 
-SCOPES: Mapping[str, Scope] = {"sync": Scope.SYNC, "restart": Scope.RESTART, "test": Scope.TEST}
+SCOPES: Mapping[str, Scope] = {
+    "sync": Scope.SYNC,
+    "restart": Scope.RESTART,
+    "test": Scope.TEST,
+    "export": Scope.CARRY,
+}
 """The acts that the page has, and what a token must be for."""
 
 MAX_ARGUMENTS = 4096
+MAX_FREIGHT = 16 << 20
+"""Of a file that is brought or fetched through the page, which is in memory meanwhile; one at a time. Larger
+ones go by the command line."""
 TRIES_PER_MINUTE = 20
 """Of tokens that are refused, by everybody together; then everybody waits for the next minute. A token has
 256 bits, so this is against the noise rather than the guessing."""
@@ -46,20 +55,34 @@ class Acts(Protocol):
     async def refused(self, actor: str, name: str, why: str) -> None: ...
 
 
+class Goods(Protocol):
+    """Bundles and acks as files."""
+
+    async def outgoing(self, name: str, largest: int) -> bytes:
+        """What an export made. Raises CommandError."""
+        ...
+
+    def incoming(self, data: bytes) -> tuple[str, Mapping[str, object]]:
+        """The act that takes this file, and its arguments. Raises CommandError."""
+        ...
+
+
 def site(
     document: Callable[[], Awaitable[Mapping[str, object]]],
     acts: Acts,
     tokens: Callable[[], tuple[Token, ...]],
     now_ms: Callable[[], int],
     monotonic: Callable[[], float],
+    goods: Goods | None = None,
 ) -> Mapping[tuple[str, str], Respond]:
-    """Routes of the page, of its figures and of its acts."""
+    """Routes of the page, of its figures and of its acts; with ``goods`` of bundles, in and out."""
     desk = _Desk(acts, tokens, now_ms, monotonic)
+    ramp = {} if goods is None else _Ramp(desk, goods).routes()
 
     async def figures(request: Request) -> Response:
         return Response.of_json(await document(), fields={"Cache-Control": "no-store"})
 
-    return {**_files(FILES), ("GET", "/v1/panel"): figures, ("POST", "/v1/acts/*"): desk.act}
+    return {**_files(FILES), ("GET", "/v1/panel"): figures, ("POST", "/v1/acts/*"): desk.act, **ramp}
 
 
 def _files(folder: Path) -> Mapping[tuple[str, str], Respond]:
@@ -112,22 +135,26 @@ class _Desk:
         name = request.last_segment
         if name not in SCOPES:
             raise HttpError(HTTPStatus.NOT_FOUND, f"no such act; there are: {', '.join(SCOPES)}")
-        token = await self._admitted(request, name)
-        arguments = _arguments(await request.body(MAX_ARGUMENTS))
+        token = await self.admitted(request, name, SCOPES[name])
+        return await self.perform(token, name, _arguments(await request.body(MAX_ARGUMENTS)))
+
+    async def perform(self, token: Token, name: str, arguments: Mapping[str, Any]) -> Response:
+        """In the name of whoever the token is for."""
         try:
             result = await self._acts.perform(f"token {token.name}", name, arguments)
         except CommandError as error:
             raise HttpError(HTTPStatus.CONFLICT, str(error)) from error
         return Response.of_json({"status": "done", "result": result})
 
-    async def _admitted(self, request: Request, name: str) -> Token:
+    async def admitted(self, request: Request, name: str, scope: Scope) -> Token:
+        """Raises HttpError, and writes it down, where no token that is for this came along."""
         secret = _bearer(request.fields.get("authorization", ""))
         if secret is None:
             fields = {"WWW-Authenticate": "Bearer"}
             raise HttpError(HTTPStatus.UNAUTHORIZED, "a token is needed: offgrid-gateway token add", fields)
         self._count_on()
         try:
-            return judge(self._tokens(), secret, SCOPES[name], self._now_ms())
+            return judge(self._tokens(), secret, scope, self._now_ms())
         except (TokenRefused, CommandError) as error:
             self._refused += 1
             await self._acts.refused(f"http {request.peer}", name, str(error))
@@ -142,6 +169,35 @@ class _Desk:
             raise HttpError(
                 HTTPStatus.TOO_MANY_REQUESTS, "too many tokens were refused; wait a minute", fields
             )
+
+
+class _Ramp:
+    """Files in and out, one at a time."""
+
+    def __init__(self, desk: _Desk, goods: Goods) -> None:
+        self._desk, self._goods = desk, goods
+        self._free = asyncio.Lock()
+
+    def routes(self) -> Mapping[tuple[str, str], Respond]:
+        return {("GET", "/v1/carry/*"): self.outgoing, ("POST", "/v1/carry"): self.incoming}
+
+    async def outgoing(self, request: Request) -> Response:
+        await self._desk.admitted(request, "export", Scope.CARRY)
+        async with self._free:
+            try:
+                data = await self._goods.outgoing(request.last_segment, MAX_FREIGHT)
+            except CommandError as error:
+                raise HttpError(HTTPStatus.NOT_FOUND, str(error)) from error
+            return Response(data, "application/octet-stream", fields={"Cache-Control": "no-store"})
+
+    async def incoming(self, request: Request) -> Response:
+        token = await self._desk.admitted(request, "import", Scope.CARRY)
+        async with self._free:
+            try:
+                name, arguments = self._goods.incoming(await request.body(MAX_FREIGHT))
+            except CommandError as error:
+                raise HttpError(HTTPStatus.CONFLICT, str(error)) from error
+            return await self._desk.perform(token, name, arguments)
 
 
 def _bearer(field: str) -> str | None:

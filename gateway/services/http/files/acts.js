@@ -29,6 +29,43 @@ export async function act(name, args, outcome) {
   }
 }
 
+// What the coordinator lacks, as files; each is fetched with the token, which no link could carry.
+export async function exportBundles(outcome) {
+  outcome.className = "";
+  outcome.textContent = say("acting", { act: say("act_export"), on: "" });
+  try {
+    const made = await asked("v1/acts/export", { method: "POST", body: "{}" });
+    const { files } = (await made.json()).result;
+    for (const { name } of files) {
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(await (await asked(`v1/carry/${encodeURIComponent(name)}`)).blob());
+      link.download = name;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+    }
+    outcome.textContent = say(files.length ? "exported" : "nothing_to_export", { n: files.length });
+  } catch (error) {
+    fail(outcome, say("act_refused", { why: error.message }));
+  }
+}
+
+export async function importFile(file, outcome) {
+  outcome.className = "";
+  outcome.textContent = say("acting", { act: say("act_import"), on: file.name });
+  try {
+    const said = await (await asked("v1/carry", { method: "POST", body: file })).json();
+    outcome.textContent = say("imported", { origin: said.result.origin, size: said.result.size });
+  } catch (error) {
+    fail(outcome, say("act_refused", { why: error.message }));
+  }
+}
+
+async function asked(path, options = {}) {
+  const answer = await fetch(path, { ...options, headers: { "Authorization": `Bearer ${token()}` } });
+  if (!answer.ok) throw new Error((await answer.json()).detail);
+  return answer;
+}
+
 function tell(outcome, name, args, result) {
   outcome.textContent = say("act_done", { act: say(`act_${name}`), on: args.service ?? args.radio ?? "" });
   if (!result?.checks) return;

@@ -1,5 +1,5 @@
 // The page: asks the gateway every two seconds while it is looked at, and shows what it says.
-import { act, keep, token } from "./acts.js";
+import { act, exportBundles, importFile, keep, token } from "./acts.js";
 import { drawDay } from "./plots.js";
 import { bytes, duration, has, learn, number, say } from "./texts.js";
 
@@ -160,7 +160,7 @@ async function refresh() {
 }
 
 function showToken() {
-  at("forget").hidden = at("sync").hidden = !token();
+  at("forget").hidden = at("sync").hidden = at("freight").hidden = !token();
   at("token").value = "";
 }
 
@@ -179,6 +179,17 @@ async function start() {
   at("token-form").addEventListener("submit", (event) => { event.preventDefault(); keep(at("token").value.trim()); showToken(); refresh(); });
   at("forget").addEventListener("click", () => { keep(""); showToken(); refresh(); });
   at("sync").addEventListener("click", () => run(at("sync"), "sync", {}));
+  at("export").addEventListener("click", async () => {
+    at("export").disabled = true;
+    await exportBundles(at("outcome"));
+    at("export").disabled = false;
+  });
+  at("import").addEventListener("change", async () => {
+    const [file] = at("import").files;
+    if (file) await importFile(file, at("outcome"));
+    at("import").value = "";
+    refresh();
+  });
   document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
   refresh();
 }
