@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from gateway.errors import CommandError, GatewayError
 
 if TYPE_CHECKING:
     from gateway.core.backup import Name
+    from gateway.keys import Identity
     from gateway.services.backup import Restored, Source
 
 key_option = click.option(
@@ -108,15 +110,21 @@ def opened(config: Config, key_path: Path | None, where: str | None) -> Source:
     """The backups of this gateway: by its own keys, or by the operator's and then whoever signed them."""
     from gateway.app.backups import key_here, source
     from gateway.backup import read_key
-    from gateway.keys.identity import load_public_key
 
     if config.backup is None and where is None:
         raise CommandError("no backup is configured; set backup.target, or name one with --from")
     if key_path is not None:
         return source(config, None, key=read_key(key_path), where=where)
-    return source(
-        config, load_public_key(config.security.private_key_path), key=key_here(config), where=where
-    )
+    return source(config, own_identity(config).public_key, key=key_here(config), where=where)
+
+
+def own_identity(config: Config) -> Identity:
+    """By the files, or as systemd hands them to its services. Raises KeyFileError."""
+    from gateway.keys import handed_over, load_identity
+
+    security = config.security
+    path = handed_over(security.private_key_path, os.environ)
+    return load_identity(path, security.certificate_path, guarded=path != security.private_key_path)
 
 
 def covered(names: list[Name]) -> str:
@@ -147,13 +155,12 @@ async def _from_file(config: Config) -> dict[str, Any]:
     """The daemon is stopped: from its database."""
     from gateway.app.backups import Backups
     from gateway.app.settings import store_settings
-    from gateway.keys import load_identity
     from gateway.store import Store
     from gateway.systemclock import SystemClock
 
     if not config.storage.path.exists():
         raise CommandError(f"{config.storage.path}: no database here yet")
-    identity = load_identity(config.security.private_key_path, config.security.certificate_path)
+    identity = own_identity(config)
     async with Store(store_settings(config)) as store:
         with told():
             done: Any = await Backups(config, identity, store, SystemClock()).now({})
@@ -193,10 +200,9 @@ def _compare(config: Config, restored: Restored) -> None:
 async def _root_in_file(config: Config, arguments: dict[str, Any]) -> Any:
     from gateway.app.backups import Backups
     from gateway.app.settings import store_settings
-    from gateway.keys import load_identity
     from gateway.store import Store
     from gateway.systemclock import SystemClock
 
-    identity = load_identity(config.security.private_key_path, config.security.certificate_path)
+    identity = own_identity(config)
     async with Store(store_settings(config)) as store:
         return await Backups(config, identity, store, SystemClock()).root(arguments)

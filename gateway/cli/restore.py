@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.backup import from_option, key_option, opened, told
+from gateway.cli.backup import from_option, key_option, opened, own_identity, told
 from gateway.cli.options import config_option
 from gateway.config import Config, load
 from gateway.errors import CommandError
@@ -41,10 +41,9 @@ def command(config_path: Path, key_path: Path | None, where: str | None, empty: 
 async def _restore(config: Config, key_path: Path | None, where: str | None) -> None:
     from gateway.app.backups import go_on_under, restored_from
     from gateway.app.settings import make_folder
-    from gateway.keys import load_identity
     from gateway.systemclock import SystemClock
 
-    identity = load_identity(config.security.private_key_path, config.security.certificate_path)
+    identity = own_identity(config)
     found = opened(config, key_path, where)
     make_folder(config)
     with told():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,8 @@ from store_rig import audit
 
 from gateway.backup import Directory, TargetFailed
 from gateway.core.backup import BackupRefused
+from gateway.errors import NeedsPerson
+from gateway.model import RetentionPolicy
 from gateway.services.backup import Restored
 
 
@@ -228,3 +233,85 @@ async def test_the_months_bytes_end_the_uploads_and_say_so(rig: BackupRig) -> No
         with pytest.raises(TargetFailed, match="monthly_mb"):
             await rig.backup(gateway).round()
     assert rig.objects == []
+
+
+async def test_bodies_stay_until_they_are_backed_up(rig: BackupRig) -> None:
+    async with rig.gateway() as gateway:
+        await rig.grow(gateway, 4)
+        await gateway.store.mark_acked(4, b"cosigned")
+        for covered, freed in ((0, 0), (2, 2), (4, 1)):  # the newest one stays by its number
+            policy = RetentionPolicy(max_snapshots=1, backed_up=covered)
+            assert (await gateway.store.prune(policy)).entries == freed
+
+
+async def test_a_log_that_was_pruned_before_says_which_leaf_is_gone(rig: BackupRig) -> None:
+    async with rig.gateway() as gateway:
+        await rig.grow(gateway, 3)
+        await gateway.store.mark_acked(3, b"cosigned")
+        await gateway.store.prune(RetentionPolicy(max_snapshots=1))
+        with pytest.raises(NeedsPerson, match="leaf 0 was pruned before it was backed up"):
+            await rig.backup(gateway).round()
+
+
+def exit_code(*arguments: str) -> int:
+    """Of another Python."""
+    return subprocess.run([sys.executable, *arguments], check=False).returncode
+
+
+async def test_a_restore_that_was_killed_leaves_no_database_and_begins_again(rig: BackupRig) -> None:
+    async with rig.gateway() as gateway:
+        backup = rig.backup(gateway)
+        for _ in range(2):
+            await rig.grow(gateway, 2)
+            await backup.round()
+        before = await gateway.store.head()
+    rig.wipe()
+    program = (
+        "import os, sys; sys.path[:0] = sys.argv[2:]\n"
+        "from pathlib import Path\n"
+        "from backup_rig import in_a_folder, BackupRig, Directory\n"
+        "from gateway.store.rebuilding import Rebuilding\n"
+        "Rebuilding.place = lambda *_, **__: os.kill(os.getpid(), 9)\n"
+        "folder = Path(sys.argv[1])\n"
+        "BackupRig(folder, Directory(folder / 'copies')).restore()\n"
+    )
+    assert exit_code("-c", program, str(rig.folder), *sys.path) == -9
+    assert not rig.database.exists()
+    assert restored(rig).head.root == before.root
+
+
+async def test_a_part_that_a_kill_left_behind_is_neither_listed_nor_in_the_way(rig: BackupRig) -> None:
+    async with rig.gateway() as gateway:
+        await rig.grow(gateway, 2)
+        await rig.backup(gateway).round()
+        (only,) = rig.objects
+        part = only.with_name(only.name + ".part")
+        only.rename(part)  # as it stands when the kill comes before the rename
+        backup = rig.backup(gateway)
+        await backup.round()
+        assert backup.vitals().objects == 1
+    assert part.exists()
+    rig.wipe()
+    assert restored(rig).head.size == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [(errno.ENOSPC, "it is full"), (errno.EROFS, "it is read-only"), (errno.EACCES, "access is denied")],
+)
+async def test_what_a_folder_refuses_is_named_and_the_next_round_makes_it_good(
+    rig: BackupRig, monkeypatch: pytest.MonkeyPatch, code: int, words: str
+) -> None:
+    def refuse(descriptor: int) -> None:
+        raise OSError(code, "refused")
+
+    async with rig.gateway() as gateway:
+        await rig.grow(gateway, 2)
+        backup = rig.backup(gateway)
+        with monkeypatch.context() as disk:
+            disk.setattr("gateway.backup.target.os.fsync", refuse)
+            with pytest.raises(TargetFailed, match=words):
+                await backup.round()
+        assert rig.objects == []
+        await backup.round()
+        assert len(rig.objects) == 1
