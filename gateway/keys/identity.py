@@ -58,7 +58,7 @@ def load_identity(private_key_path: Path, certificate_path: Path, *, guarded: bo
     """
     pem = _read_private(private_key_path, readable=0o040 if guarded else 0)
     identity = Identity(_seed(pem, private_key_path), private_key_path, certificate_path)
-    _check_certificate(private_key_path, certificate_path)
+    check_certificate(private_key_path, certificate_path)
     return identity
 
 
@@ -100,7 +100,8 @@ def _unarmoured(pem: bytes) -> bytes:
     return b64decode("".join(body), validate=True)
 
 
-def _check_certificate(private_key_path: Path, path: Path) -> None:
+def check_certificate(private_key_path: Path, path: Path) -> None:
+    """Raises :class:`KeyFileError` unless ``path`` is a certificate for this very key."""
     try:
         path.open("rb").close()
     except FileNotFoundError:

@@ -17,6 +17,7 @@ from gateway.core.certificate_dates import Validity
 from gateway.core.health import CERTIFICATE_WARNING_S
 from gateway.errors import CommandError, GatewayError
 from gateway.keys.certificates import Certificates
+from gateway.keys.identity import check_certificate
 from gateway.model import Stamp, TimeQuality
 
 log = logging.getLogger(__name__)
@@ -46,16 +47,14 @@ class Renewal:
         self.validity: Validity | None = certificates.validity()
 
     async def rotate(self, arguments: Mapping[str, Any]) -> object:
-        """The act. Raises CommandError where there is nothing that could be put in force."""
+        """The act. Raises CommandError where there is nothing that could be put in force, KeyFileError for a
+        file that is no certificate of our key: the link goes on with the one it has."""
         if arguments.get("what") not in WHAT:
             raise CommandError(f"what is to be rotated? there is: {', '.join(WHAT)}")
-        if not self._was_replaced():
-            if not self._certificates.is_own():
-                raise CommandError(
-                    f"{self._shown} is an authority's: get a new one for the same key from it, put it in "
-                    "place as security.certificate_path, then run: offgrid-gateway rotate certificate"
-                )
-            await asyncio.to_thread(self._certificates.renew, self._key_path, self._gateway_id)
+        if self._was_replaced():
+            check_certificate(self._key_path, self._certificates.in_force())
+        else:
+            await self._make()
         self._take()
         return {"certificate": str(self._shown), "notAfter": self.validity and self.validity.not_after_ms}
 
@@ -69,6 +68,14 @@ class Renewal:
                 except GatewayError as error:  # health tells of the date; the next look tries again
                     log.error("the certificate is not renewed", extra={"reason": str(error)})
             await self._clock.sleep(LOOK_S if trusted else UNTRUSTED_LOOK_S)
+
+    async def _make(self) -> None:
+        if not self._certificates.is_own():
+            raise CommandError(
+                f"{self._shown} is an authority's: get a new one for the same key from it, put it in "
+                "place as security.certificate_path, then run: offgrid-gateway rotate certificate"
+            )
+        await asyncio.to_thread(self._certificates.renew, self._key_path, self._gateway_id)
 
     def _due(self) -> bool:
         if self.validity is None or not self._certificates.is_own():
