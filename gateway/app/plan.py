@@ -105,7 +105,7 @@ async def run(path: Path, config: Config) -> bool:
         link.told_by(monitor)
         anew = Anew(lambda: orders.told())
         trial = ground.trial(monitor, link, anew)
-        orders = ground.orders(trial, monitor, supervisor, radios)
+        orders = ground.orders({**trial.acts(), "rotate": renewal.rotate}, monitor, supervisor, radios)
         if config.remote.enabled:
             link.obeys(orders)
         commands = {**daemon_commands(monitor, path), **log_commands(config, ground.identity, store)}
@@ -279,13 +279,13 @@ class Ground:
         return Acts(log, acts, self.timekeeper.now, self.clock.monotonic)
 
     def orders(
-        self, trial: Configuration, monitor: Monitor, supervisor: Supervisor, radios: Radios
+        self, besides: Mapping[str, Perform], monitor: Monitor, supervisor: Supervisor, radios: Radios
     ) -> Orders:
         storage, now = self.config.storage, self.timekeeper.now
         names = radios.services().keys()
         acts = order_acts(monitor, self.live.path, supervisor, names, storage.support_path)
         book = NumberBook(storage.order_path)
-        written = Acts(AuditLog(storage.audit_path), {**acts, **trial.acts()}, now, self.clock.monotonic)
+        written = Acts(AuditLog(storage.audit_path), {**acts, **besides}, now, self.clock.monotonic)
         return Orders(self.identity.public_key, partial(pinned, self.config), book, written, now)
 
     def trial(self, monitor: Monitor, link: Link, anew: Anew) -> Configuration:

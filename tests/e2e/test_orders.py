@@ -75,6 +75,7 @@ async def test_each_order_does_its_own_thing_and_no_more(hand: Hand) -> None:
     assert (await hand.order("log-level", level="info")).result == {"level": "info"}
     loud = await hand.order("log-level", level="loud")
     assert (loud.kind, "no level 'loud'" in loud.words) == (REFUSED, True)
+    assert (await hand.order("rotate", what="key")).words.startswith("what is to be rotated?")
     assert (await hand.order("restart", radio="control")).words == "no radio 'control'; there are: none"
     assert (await hand.order("shell", command="id")).words.startswith("unknown: ")
     number = FAR - 10
