@@ -266,7 +266,7 @@ def test_a_restored_disk_asks_for_what_it_lacks_and_nothing_else_is_logged_meanw
     session = older.session()
     older.hear(session, challenge())
     events = older.hear(session, catchup(9, newer.cosigned(9)))
-    assert [type(event) for event in events] == [Connected, Hold, Send]
+    assert [type(event) for event in events] == [Hold, Connected, Send]
     assert sent(events) == [[44, 4]]
     assert session.state is State.CATCHING
 

@@ -272,7 +272,7 @@ class Session:
         """Our disk is older than what our key has signed: the rest is asked for, and proved by pieces."""
         self.state = State.CATCHING
         self._catching = Catching(checkpoint, message.checkpoint)
-        self._events += [Connected(self._size, message.unix_ms), Hold()]
+        self._events += [Hold(), Connected(self._size, message.unix_ms)]
         self._send(wire.Pull(self._size))
 
     def _on_log(self, message: wire.LogPart) -> None:
