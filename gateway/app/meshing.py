@@ -7,10 +7,7 @@ from collections.abc import Callable, Mapping
 from gateway.app.carrying import Freight
 from gateway.app.radios import Radios
 from gateway.config import Config
-from gateway.core.mesh import RelayLimits
 from gateway.keys import Identity
-from gateway.services.mesh import Lan, Mesh, MeshSettings
-from gateway.services.mesh.service import Shore
 from gateway.services.supervision import Service
 from gateway.store import Store
 from gateway.systemclock import SystemClock
@@ -25,10 +22,17 @@ def mesh_services(
     down_s: Callable[[], float],
     clock: SystemClock,
 ) -> Mapping[str, Service]:
-    """``mesh`` over every link, and ``mesh_lan`` where there are addresses; none without the section."""
+    """``mesh`` over every link, and ``mesh_lan`` where there are addresses; none without the section.
+
+    What they are made of is imported only here: a gateway without a mesh does not carry it.
+    """
     section = config.mesh
     if section is None:
         return {}
+    from gateway.core.mesh import RelayLimits
+    from gateway.services.mesh import Lan, Mesh, MeshSettings
+    from gateway.services.mesh.service import Shore
+
     settings = MeshSettings(
         limits=RelayLimits(hops=section.hops, bytes_per_minute=section.megabytes_per_minute << 20),
         after_s=section.after_seconds,

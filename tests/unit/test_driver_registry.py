@@ -40,3 +40,19 @@ assert crypto.e(bytes(16), bytes(16))[::-1].hex() == "66e94bd4ef8a2c3b884cfa59ca
 
 def test_the_bluetooth_driver_loads_openssl_only_when_a_phone_pairs() -> None:
     subprocess.run([sys.executable, "-c", WITHOUT_OPENSSL], check=True)
+
+
+WITHOUT_COMPANY_NAMES = """
+import drivers.ble
+from bumble import company_ids
+from bumble.core import AdvertisingData
+assert not company_ids.COMPANY_IDENTIFIERS
+print(AdvertisingData.from_bytes(bytes.fromhex("04ff4c0001")))
+"""
+
+
+def test_bluetooth_leaves_the_table_of_company_names_unloaded_and_still_prints_an_advertisement() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_COMPANY_NAMES], capture_output=True, text=True, check=True
+    )
+    assert "0x004C" in done.stdout
