@@ -21,7 +21,7 @@ compile() {
     "$PYTHON" -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
         --no-emit-index-url --no-annotate "$@" pyproject.toml --output-file "requirements/$output"
 }
-compile core.lock "$@" --extra build
+compile core.lock "$@" --extra build --extra ble
 compile dev.lock "$@" --extra build --extra dev --extra ble --extra backup --constraint requirements/core.lock
 compile pi.lock "$@" --extra build --extra pi --extra ble --extra backup --constraint requirements/core.lock
 # Apart from all others, for what it needs contradicts sqlite-utils: tests run it in an environment of its own.
