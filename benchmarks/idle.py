@@ -2,7 +2,8 @@
 
     python -m benchmarks idle
 
-The daemon is the real one, with LoRa, HTTP and metrics, connected to the reference coordinator.
+The daemon is the real one, with LoRa, HTTP and metrics, connected to the reference coordinator, in the
+environment that its systemd unit gives it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ SETTLE_S = 5.0
 STARTS = 3
 """Before the one that is looked at; the quickest counts, for a busy machine slows some of them."""
 MIB = 1 << 20
+UNIT = Path(__file__).parent.parent / "systemd" / "offgrid-gateway.service"
 
 CONFIG = """
 gateway: {{id: {gateway}, location: {{lat: 0.0, lon: 0.0, name: bench}}, type: lora}}
@@ -106,12 +108,21 @@ def _figures(pid: int, ready_s: float, before: Usage, after: Usage) -> list[Figu
     ]
 
 
+def unit_environment() -> dict[str, str]:
+    """The unit's ``Environment=`` lines, of one variable each."""
+    lines = (line.partition("Environment=") for line in UNIT.read_text().splitlines())
+    settings = (value.partition("=") for before, found, value in lines if found and not before)
+    return {name: value for name, _, value in settings}
+
+
 @asynccontextmanager
 async def daemon(config: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, float]]:
     """The daemon and the seconds until it said that it listens everywhere."""
     began = time.monotonic()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway", "run", "--config", str(config)), stderr=asyncio.subprocess.PIPE
+        *(sys.executable, "-m", "gateway", "run", "--config", str(config)),
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, **unit_environment()},
     )
     assert process.stderr is not None  # noqa: S101 - asked for
     listening: set[str] = set()
