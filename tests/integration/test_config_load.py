@@ -469,9 +469,9 @@ def uncommented(section: str, text: str) -> str:
 
 
 def full_example() -> str:
-    """The example with every section of one piece of hardware written out."""
+    """The example with every section that is not there by default written out."""
     text = EXAMPLE.read_text()
-    for section in ("gps", "ble", "gsm"):
+    for section in ("gps", "ble", "gsm", "backup", "mesh"):
         text = uncommented(section, text)
     return text
 
