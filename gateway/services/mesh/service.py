@@ -37,7 +37,7 @@ from gateway.store import Store
 log = logging.getLogger(__name__)
 
 MAX_WAITING = 64
-"""Messages to one neighbour; more are dropped: whoever wants them asks again."""
+"""Messages to one neighbour. One that takes so few is unlinked and linked again: it is told all anew."""
 MAX_STEPS = 256
 """Things that happened and wait for their turn; then links wait."""
 
@@ -144,7 +144,7 @@ class Mesh:
     async def _perform(self, event: Event) -> list[Event]:
         match event:
             case Send(neighbour, data):
-                self._post(neighbour, data)
+                return self._post(neighbour, data)
             case Serve(neighbour, id_, offset):
                 await self._serve(neighbour, id_, offset)
             case Keep(neighbour, content_id, offset, data, hops):
@@ -178,10 +178,16 @@ class Mesh:
                     self._post(neighbour, Piece(held.content_id, offset, data).to_bytes())
                 return
 
-    def _post(self, neighbour: str, data: bytes) -> None:
+    def _post(self, neighbour: str, data: bytes) -> list[Event]:
         outbox = self._outboxes.get(neighbour)
-        if outbox is not None and not outbox.full():
+        if outbox is None:
+            return []
+        if not outbox.full():
             outbox.put_nowait(data)
+            return []
+        while not outbox.empty():
+            outbox.get_nowait()
+        return self._relay.linked(neighbour, self._now())
 
     async def _write(self, link: GatewayLink, outbox: asyncio.Queue[bytes]) -> None:
         while True:
