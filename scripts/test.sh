@@ -39,7 +39,7 @@ trap 'kill "$types" 2>/dev/null || true; rm -f "$beside"' EXIT
 step "pytest"
 tested=0
 timeout --foreground --signal=INT --kill-after=20 "${TESTS_WITHIN_S:-$([ -n "${CI:-}" ] && echo 1500 || echo 0)}" \
-    "$PYTHON" -m pytest -q -n 2 --dist loadgroup || tested=$?
+    "$PYTHON" -m pytest -q -n 3 --dist loadgroup || tested=$?
 typed=0
 wait "$types" || typed=$?
 cat "$beside"
