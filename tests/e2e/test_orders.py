@@ -89,7 +89,9 @@ async def test_sync_now_is_answered_on_the_link_that_it_opens(hand: Hand) -> Non
     await hand.daemon.said("coordinator connected", after=before)
 
 
-async def test_forged_foreign_expired_and_replayed_orders_are_refused_and_audited(hand: Hand) -> None:
+async def test_forged_foreign_expired_and_replayed_orders_are_refused_and_audited_after_a_crash_too(
+    hand: Hand,
+) -> None:
     stranger = SigningKey(b"\1" * 32)
     forged = await hand.as_is(hand.signed(1, "status", key=stranger))
     assert (forged.kind, forged.words.split(":")[0]) == (REFUSED, "forged")
@@ -106,16 +108,8 @@ async def test_forged_foreign_expired_and_replayed_orders_are_refused_and_audite
     refused = [(line["actor"], line["detail"][:7]) for line in hand.audit() if line["state"] == "refused"]
     # The first of each is written down, the others are counted: a stranger must not fill the files.
     assert refused == [("somebody on the link", "forged:"), ("coordinator", "expired")]
-
-
-async def test_a_number_that_was_used_is_known_after_a_restart(tmp_path: Path) -> None:
-    async with house(tmp_path) as here:
-        async with here.daemon() as daemon:
-            await daemon.said("coordinator connected")
-            hand = Hand(here, daemon)
-            good = hand.signed(5, "status")
-            assert (await hand.as_is(good)).kind == JSON
-            daemon.kill()
-        async with here.daemon() as daemon:
-            await daemon.said("coordinator connected")
-            assert (await Hand(here, daemon).as_is(good)).words.startswith("replayed: ")
+    hand.daemon.kill()
+    await hand.daemon.ended()
+    async with hand.house.daemon() as daemon:
+        await daemon.said("coordinator connected")
+        assert (await Hand(hand.house, daemon).as_is(good)).words.startswith("replayed: ")
