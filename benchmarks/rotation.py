@@ -39,22 +39,25 @@ class Result:
 
 
 async def measure(folder: Path, snapshots: int, rotations: int) -> Result:
-    """So many snapshots in all, and the rotations spread over them."""
-    answers, uploads = Answers(), ledgers(snapshots, 3, "rotation ")
+    """So many snapshots in all, and a rotation in the middle of each lot of them.
+
+    A lot has connections of its own: the gateway closes those that were idle for a while.
+    """
+    answers, each = Answers(), snapshots // rotations
     async with house(folder, Random(1), limits=LIMITS) as here, session() as http:
         watch = Watch(here, http)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(at_rate(here.http, uploads, PER_SECOND, answers))
-            tasks.create_task(_rotate(here, rotations, snapshots / PER_SECOND))
+        for lot in range(rotations):
+            uploads = ledgers(each, 3, f"rotation {lot} ")
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(at_rate(here.http, uploads, PER_SECOND, answers))
+                tasks.create_task(_rotate(here, each / PER_SECOND / 2))
         await watch.until(lambda: len(answers.promises) <= watch.gateway_size == watch.held[0])
         return await _audit(here, watch, answers)
 
 
-async def _rotate(here: House, rotations: int, within_s: float) -> None:
-    for _ in range(rotations):
-        await asyncio.sleep(within_s / (rotations + 1))
-        arguments = ("gateway", "rotate", "certificate", "--config", str(here.config))
-        await command("rotate", arguments, here.folder)
+async def _rotate(here: House, after_s: float) -> None:
+    await asyncio.sleep(after_s)
+    await command("rotate", ("gateway", "rotate", "certificate", "--config", str(here.config)), here.folder)
 
 
 async def _audit(here: House, watch: Watch, answers: Answers) -> Result:
