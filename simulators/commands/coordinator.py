@@ -48,7 +48,7 @@ class _FaultType(click.ParamType[Fault]):
 @click.option("--listen", type=_Address(), default="127.0.0.1:0", show_default=True, help="The WebSocket.")
 @click.option("--api", type=_Address(), default="127.0.0.1:0", show_default=True, help="HTTP and /sim.")
 @click.option(
-    "--db", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The store's file."
+    "--db", type=click.Path(dir_okay=False, path_type=Path), help="The store's file; to run it, or to import."
 )
 @click.option("--token-file", type=EXISTING, help="The admin token, on one line; to run it.")
 @click.option("--name", default="offgrid-coordinator", show_default=True, help="Name of the cosigning key.")
@@ -66,7 +66,7 @@ def command(
     *,
     listen: tuple[str, int],
     api: tuple[str, int],
-    db: Path,
+    db: Path | None,
     token_file: Path | None,
     name: str,
     tls_cert: Path | None,
@@ -77,6 +77,10 @@ def command(
     acks_only: bool,
 ) -> None:
     """Takes, verifies and cosigns the logs of gateways until it is told to stop."""
+    if context.invoked_subcommand == "command":
+        return
+    if db is None:
+        raise click.UsageError("--db is needed: the store's file")
     if context.invoked_subcommand is not None:
         context.obj = db, name
         return
