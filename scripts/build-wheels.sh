@@ -4,6 +4,7 @@
 #   ./scripts/build-wheels.sh [--arch x86_64|aarch64] [--python "3.11 3.13"] DIR
 # Default: this machine's architecture, the Pythons of Debian 12 and 13. Then: sudo ./scripts/install.sh --wheels DIR
 set -euo pipefail
+export UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1  # the machine's authorities, as pip and apt take them
 cd "$(dirname "$0")/.."
 . scripts/lib/venv.sh
 arch=$(uname -m) pythons="3.11 3.13" target=""

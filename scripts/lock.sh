@@ -3,6 +3,7 @@
 #   ./scripts/lock.sh [--upgrade]
 #   ./scripts/lock.sh --check      does a 64-bit Pi find wheels for all of it, on Debian 12 and on 13?
 set -euo pipefail
+export UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1  # the machine's authorities, as pip and apt take them
 cd "$(dirname "$0")/.."
 . scripts/lib/venv.sh
 ensure_venv requirements/dev.lock

@@ -10,6 +10,9 @@ from hypothesis import settings
 
 # Rigs are shared: those of the integration tests serve the fault tests and the end-to-end tests too.
 sys.path.insert(0, str(Path(__file__).parent / "integration"))
+sys.path.insert(0, str(Path(__file__).parent / "e2e"))
+
+pytest_plugins = ["machines"]
 
 # No example is judged by how long it took: on a busy machine that fails at random.
 settings.register_profile("gateway", deadline=None)
@@ -45,3 +48,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config, "workerinput"
     ):  # workers report to the process that prints
         config.pluginmanager.register(Told(terminal))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is ``long`` runs only where asked for: ``-m long``, as ``./scripts/test-debian.sh`` does."""
+    if "long" not in config.option.markexpr:
+        for item in items:
+            if item.get_closest_marker("long") is not None:
+                item.add_marker(pytest.mark.skip(reason="long: ./scripts/test-debian.sh runs it"))

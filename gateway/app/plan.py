@@ -35,9 +35,10 @@ from gateway.core.timekeeper import Timekeeper
 from gateway.core.vitals import LinkVitals, Part, Vitals
 from gateway.keys import Identity, handed_over, load_identity
 from gateway.keys.tokens import TokenFile
+from gateway.model import RetentionPolicy
 from gateway.services import carrying, control, retention
 from gateway.services.acts import Acts, Perform
-from gateway.services.after_restore import AfterRestore
+from gateway.services.after_restore import PATIENCE_S, AfterRestore
 from gateway.services.airtime import AirtimeBook, boot_id
 from gateway.services.announcing import Announcing
 from gateway.services.last_way_book import LastWayBook
@@ -136,7 +137,7 @@ async def run(path: Path, config: Config) -> bool:
             "link": link.run,
             "orders": orders.run,
             "trial": trial.run,
-            "retention": ground.retention(store),
+            "retention": ground.retention(store, backups),
             "monitor": partial(monitor.watch, link.health_changed),
             "systemd": partial(pages.tell_systemd, monitor.read, ground.clock),
         }
@@ -232,7 +233,9 @@ class Ground:
     def after_restore(self, store: Store, link: Link) -> AfterRestore:
         mark, key = settings.restored_mark(self.config), self.identity.public_key
         now, clock = self.timekeeper.now, self.clock
-        return AfterRestore(mark, store, key, lambda: link.vitals().connected, now, clock)
+        backup = self.config.backup
+        patience_s = PATIENCE_S if backup is None else float(backup.offline_after_seconds)
+        return AfterRestore(mark, store, key, lambda: link.vitals().connected, now, clock, patience_s)
 
     def last_way_home(self, store: Store, radios: Radios, link: Link) -> Mapping[str, Service]:
         """Where there is a modem, and the coordinator has a number."""
@@ -322,11 +325,16 @@ class Ground:
         told = self.last_way_book.told()
         return link.vitals() if told is None else replace(link.vitals(), told_size=told.size)
 
-    def retention(self, store: Store) -> Service:
+    def retention(self, store: Store, backups: Backups) -> Service:
+        def policy() -> RetentionPolicy:
+            held = settings.retention_policy(self.live.config, self.timekeeper.now())
+            vitals = backups.vitals()
+            return held if vitals is None else replace(held, backed_up=vitals.covered)
+
         return partial(
             retention.keep,
             store,
-            lambda: settings.retention_policy(self.live.config, self.timekeeper.now()),
+            policy,
             free_bytes=settings.free_bytes(self.config),
             disk_floor=settings.disk_floor(self.config),
             clock=self.clock,

@@ -22,7 +22,7 @@ class ChronicleInvalid(ValueError):
 
 @dataclass(slots=True)
 class RadioStep:
-    """One radio in one step: ``rssi_dbm`` and ``snr_db`` are sums over ``levels`` frames; times are airtime."""
+    """One radio in one step: ``rssi_dbm`` and ``snr_db`` are sums over ``levels`` frames, times airtime."""
 
     frames: int = 0
     levels: int = 0

@@ -15,7 +15,7 @@ from typing import Any
 from gateway.clock import Clock
 from gateway.core.certificate_dates import Validity
 from gateway.core.health import CERTIFICATE_WARNING_S
-from gateway.errors import CommandError, GatewayError
+from gateway.errors import CommandError, GatewayError, KeyFileError
 from gateway.keys.certificates import Certificates
 from gateway.keys.identity import check_certificate
 from gateway.model import Stamp, TimeQuality
@@ -47,14 +47,17 @@ class Renewal:
         self.validity: Validity | None = certificates.validity()
 
     async def rotate(self, arguments: Mapping[str, Any]) -> object:
-        """The act. Raises CommandError where there is nothing that could be put in force, KeyFileError for a
-        file that is no certificate of our key: the link goes on with the one it has."""
+        """The act. Raises CommandError where there is nothing that could be put in force, or what is there is
+        no certificate of our key: the link goes on with the one it has, and so does the daemon."""
         if arguments.get("what") not in WHAT:
             raise CommandError(f"what is to be rotated? there is: {', '.join(WHAT)}")
-        if self._was_replaced():
-            check_certificate(self._key_path, self._certificates.in_force())
-        else:
-            await self._make()
+        try:
+            if self._was_replaced():
+                check_certificate(self._key_path, self._certificates.in_force())
+            else:
+                await self._make()
+        except KeyFileError as error:
+            raise CommandError(str(error)) from error
         self._take()
         return {"certificate": str(self._shown), "notAfter": self.validity and self.validity.not_after_ms}
 

@@ -1,4 +1,4 @@
-"""Three gateways in a line, A - B - C, only C with a backhaul; B cut out and back; what arrives, and its price.
+"""Three gateways in a line, only the last with a backhaul; the middle cut out and back; what arrives.
 
 All three are real daemons over TCP; a proxy on each of the two links counts the bytes and cuts.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import functools
 import os
 import ssl
@@ -322,3 +323,18 @@ def test_whether_systemd_hands_a_key_over_stands_in_the_unit_or_in_a_drop_in_of_
     drop_ins.mkdir(parents=True)
     (drop_ins / "key.conf").write_text("[Service]\nLoadCredential=gateway.key:/srv/gateway.key\n")
     assert is_handed_over(own, tmp_path)
+
+
+def test_a_file_that_keeps_its_owner_is_written_where_changing_owners_is_forbidden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As under the shipped unit: its system call filter answers every chown(2) with EPERM."""
+
+    def forbidden(descriptor: int, uid: int, gid: int) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchown", forbidden)
+    durable.replace(tmp_path / "airtime.json", b"{}", mode=0o644)
+    assert (tmp_path / "airtime.json").read_bytes() == b"{}"
+    with pytest.raises(PermissionError):
+        durable.replace(tmp_path / "airtime.json", b"[]", mode=0o644, owner=durable.Owner(1, 1))

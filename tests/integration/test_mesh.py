@@ -1,4 +1,4 @@
-"""Three gateways in a line over TCP, one with a coordinator: logs go up, acks come back, even cut in the middle."""
+"""Three gateways in a line over TCP, one with a coordinator: logs go up, acks come back, even when cut."""
 
 from __future__ import annotations
 

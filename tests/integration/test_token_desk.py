@@ -36,7 +36,7 @@ def test_a_token_is_shown_once_listed_and_revoked(config: Path) -> None:
     secret = made.stdout.strip()
     kept = TokenFile(config.with_name("tokens.json")).tokens()
     assert [(one.name, one.scopes, one.digest) for one in kept] == [
-        ("office", {Scope.SYNC}, digest_of(secret))
+        ("office", frozenset({Scope.SYNC}), digest_of(secret))
     ]
     listed = typed(config, "token", "list")
     assert "office" in listed.stdout

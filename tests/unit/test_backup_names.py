@@ -15,7 +15,9 @@ def test_a_name_is_read_back_as_it_was_written() -> None:
     assert read_name(str(name(3, 70, 2, 5))) == name(3, 70, 2, 5)
 
 
-@pytest.mark.parametrize("text", ["", "hill/x", "hill/0001-0001/000000000007-000000000007." + "0" * 64 + ".age"])
+@pytest.mark.parametrize(
+    "text", ["", "hill/x", "hill/0001-0001/000000000007-000000000007." + "0" * 64 + ".age"]
+)
 def test_what_is_no_objects_name_is_passed_over(text: str) -> None:
     assert read_name(text) is None
 
@@ -40,8 +42,8 @@ def test_leaves_that_no_object_holds_are_found() -> None:
 
 def test_sixteen_small_neighbours_become_one() -> None:
     small = [name(n, n + 1) for n in range(16)]
-    assert mergeable({one: 1000 for one in small}) == small
-    assert mergeable({one: 1000 for one in small[:15]}) == []
+    assert mergeable(dict.fromkeys(small, 1000)) == small
+    assert mergeable(dict.fromkeys(small[:15], 1000)) == []
     assert mergeable({one: 1000 for one in small if one.begin != 7}) == []
 
 

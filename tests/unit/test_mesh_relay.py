@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from benchmarks.mesh import BUNDLE_BYTES, World, play
@@ -34,7 +36,7 @@ def line(hops: int = 0, length: int = 40_000, content_id: bytes = ID) -> Line:
     return Line(content_id[:8], length, hops)
 
 
-def wants(events: list[object]) -> list[Want]:
+def wants(events: Sequence[object]) -> list[Want]:
     return [
         message
         for event in events

@@ -141,7 +141,7 @@ def _checked_list(upload: SnapshotUpload, identities: Sequence[bytes], base: Bas
 
 
 def _other_root(upload: SnapshotUpload) -> Refused:
-    """Garbage may stand in an honest ledger, under its root; where the root is another, it is the likely cause."""
+    """Garbage may stand in an honest ledger, under its root; under another root it is the likely cause."""
     for place, item in enumerate(upload.items, upload.base_count):
         if not isinstance(item.transaction, Transaction):
             return Refused(

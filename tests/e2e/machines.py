@@ -25,11 +25,3 @@ def machine(installed: Installed, tmp_path: Path) -> Iterator[Machine]:
         yield machine
     finally:
         machine.cut_the_power()
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What is ``long`` runs only where asked for: ``-m long``, as ``./scripts/test-debian.sh`` does."""
-    if "long" not in config.option.markexpr:
-        for item in items:
-            if item.get_closest_marker("long") is not None:
-                item.add_marker(pytest.mark.skip(reason="long: ./scripts/test-debian.sh runs it"))
