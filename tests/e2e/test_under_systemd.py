@@ -76,7 +76,10 @@ def test_the_service_is_ready_reloads_survives_its_deaths_and_stops_in_time(mach
 
     # stopped: by itself and in time, or systemd would call it a timeout
     machine.post(third)
+    assert "rotated.crt" in machine.run("offgrid-gateway rotate certificate && ls /var/lib/offgrid")
     machine.run(f"systemctl stop {SERVICE}")
+    assert "day.json" in machine.run("ls /var/lib/offgrid"), "written at the end, under the unit's limits"
+    assert "cannot be kept" not in machine.journal(SERVICE)
     assert machine.show(SERVICE, "Result", "ExecMainStatus") == {"Result": "success", "ExecMainStatus": "0"}
 
     # 30 starts that fail, and then one that does not
