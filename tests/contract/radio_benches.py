@@ -109,7 +109,7 @@ class Sx1301Bench:
     lora = True
     comes_again = False
     OPEN_RATE = 20.0
-    ANSWER_RATE = 0.3  # an answer is programmed 30 ms before it leaves; a busy host wakes later than that
+    ANSWER_RATE = 0.1  # an answer is programmed 30 ms before it leaves; a busy host wakes 300 ms later
 
     def __init__(self, folder: Path) -> None:
         self._rig = Rig(folder, rate=self.OPEN_RATE)
