@@ -11,7 +11,8 @@ _NEWEST = (
     "JOIN objects ON ordinal = first_ordinal JOIN lists l ON l.leaf = e.leaf "
     "WHERE e.leaf >= ? AND message IS NOT NULL ORDER BY e.leaf"
 )
-_EVIDENCE = "SELECT leaf FROM evidence WHERE id = (SELECT MAX(id) FROM evidence)"
+# What begins an epoch is evidence too, at a leaf below zero: it is about no payment.
+_EVIDENCE = "SELECT leaf FROM evidence WHERE leaf IS NULL OR leaf >= 0 ORDER BY id DESC LIMIT 1"
 
 
 def read_brought(connection: Connection, state: LogState, entries: int) -> list[Brought]:
@@ -20,7 +21,8 @@ def read_brought(connection: Connection, state: LogState, entries: int) -> list[
     What stands before the newest evidence is left out, for that may be about it: who sends it again is to be
     told. (Later entries of which something was in conflict have no message.)
     """
-    from_leaf = state.first_leaf + max(state.size - entries, 0)
+    # An epoch's index 0 stands apart: the leaf that its number would give is of the epoch before.
+    from_leaf = max(state.numbers.lowest, state.first_leaf + state.size - entries)
     newest = connection.execute(_EVIDENCE).fetchone()
     if newest is not None:
         if newest[0] is None:

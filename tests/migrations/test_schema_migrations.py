@@ -11,6 +11,7 @@ import pytest
 from benchmarks.power_cuts import Run, commit
 from benchmarks.recording_disk import Disk
 from gateway.errors import FatalError
+from gateway.model import Beginning, Halt, Stamp, TimeQuality
 from gateway.store.connection import connect_sqlite
 from gateway.store.ledger import Ledger
 from gateway.store.migrations import migrate, newest
@@ -48,6 +49,23 @@ def test_a_database_of_an_old_schema_opens_with_every_entry_and_body(dump: Path,
     for item in (item for entry in batch.entries for item in entry.objects):
         assert item.body is not None
         assert sha256(b"\x02" + item.body).digest() == item.hash
+    ledger.close()
+
+
+@pytest.mark.parametrize("dump", DUMPS, ids=lambda dump: dump.stem)
+def test_messages_of_a_log_that_began_again_are_known_by_its_own_entries_alone(
+    dump: Path, tmp_path: Path
+) -> None:
+    restored(dump, tmp_path / "log.db")
+    ledger = Ledger.open(tmp_path / "log.db", gateway_id="dumped", free_bytes=lambda: 1 << 40)
+    at = Stamp(NOW, TimeQuality.GPS)
+    ledger.begin_epoch(Beginning(key=bytes(32), why="lost", told=Halt(what="seen", fix="look"), at=at))
+    assert ledger.brought(100) == []  # the beginning is evidence too, yet hides none of a double spend
+    acked = Wallet(b"c" * 32).hand_over(NOW)
+    commit(Run(Disk()), ledger, [snapshot_cbor(acked)])
+    ledger.mark_acked(ledger.size, b"cosigned")
+    ledger.begin_epoch(Beginning(key=bytes(32), why="lost", told=Halt(what="seen", fix="look"), at=at))
+    assert ledger.brought(100) == []  # promised under the origin before
     ledger.close()
 
 
