@@ -392,7 +392,7 @@ async def test_an_idle_radio_hears_and_sends_at_once(rig: Rig) -> None:
         rig.hear(b"first after a long time")
         frame = await next_frame(radio)
         assert frame.lora is not None
-        await answer(rig, radio, request(counter_us=frame.lora.counter_us + 200_000))
+        await answer(rig, radio, request(counter_us=frame.lora.counter_us + 600_000))
         assert len(rig.emissions()) == 1
 
 
