@@ -23,7 +23,7 @@ undo_boot
 rm -rf "$ROOT/opt/offgrid-gateway" "$ROOT/run/offgrid"
 tell_the_system
 if [ "$purge" = yes ]; then
-    rm -rf "$ROOT/etc/offgrid" "$ROOT/var/lib/offgrid"
+    rm -rf "$ROOT/etc/offgrid" "$ROOT/var/lib/offgrid" "$ROOT"/var/lib/systemd/timers/stamp-offgrid-*
     remove_account
     say "uninstalled; configuration, keys and data are deleted"
 else
