@@ -23,6 +23,10 @@ if [ -z "$wheels" ]; then
     ./scripts/build-wheels.sh --arch "$machine" "$wheels" >&2
 fi
 [ "$only" = no ] || exit 0
+if ! ls "$wheels"/offgrid_gateway-*.whl "$wheels"/python*.lock >/dev/null 2>&1; then
+    echo "error: $wheels has no wheel of our own; make it with: ./scripts/build-wheels.sh --arch $machine $wheels" >&2
+    exit 1
+fi
 ROOT=$(mktemp -d)
 trap 'rm -rf "$ROOT"' EXIT
 chmod 755 "$ROOT"

@@ -45,7 +45,7 @@ fetch() { # PYTHON FILE: only wheels, of a C library no newer than Debian 12's
 own_wheel() { # the same sources give the same bytes, and with them the same name of a release
     cp -r gateway drivers simulators benchmarks pyproject.toml README.md "$work/"
     find "$work" -name __pycache__ -type d -prune -exec rm -rf {} +
-    SOURCE_DATE_EPOCH=1704067200 PYTHONWARNINGS=ignore pip wheel --no-build-isolation --wheel-dir "$target" "$work"
+    SOURCE_DATE_EPOCH=1704067200 PYTHONWARNINGS=ignore pip wheel --no-build-isolation --wheel-dir "$work/own" "$work"
 }
 
 # Each "NAME==VERSION" of standard input with the hashes of its wheels that lie here.
@@ -61,9 +61,16 @@ lock() {
     done
 }
 
-rm -f "$target"/offgrid_gateway-*.whl
+# Whoever copies from here meanwhile finds the old or the new file, never none.
+place() { # FILE NAME
+    cp "$1" "$target/.new" && mv "$target/.new" "$target/$2"
+}
+
 own_wheel
-own=$(basename "$target"/offgrid_gateway-*.whl | cut -d- -f2)
+wheel=$(basename "$work"/own/offgrid_gateway-*.whl)
+place "$work/own/$wheel" "$wheel"
+find "$target" -maxdepth 1 -name 'offgrid_gateway-*.whl' ! -name "$wheel" -delete
+own=$(cut -d- -f2 <<<"$wheel")
 digest=$(sha256sum <requirements/pi.lock)
 for python in $pythons; do
     resolved=$target/.python$python-${digest:0:12} # there once all it names is there
@@ -72,6 +79,7 @@ for python in $pythons; do
         fetch "$python" "$work/lock"
         mv "$work/lock" "$resolved"
     fi
-    { sed -n 's/^\([a-z0-9-]*==[^ ]*\).*/\1/p' "$resolved"; echo "offgrid-gateway==$own"; } | lock >"$target/python$python.lock"
+    { sed -n 's/^\([a-z0-9-]*==[^ ]*\).*/\1/p' "$resolved"; echo "offgrid-gateway==$own"; } | lock >"$work/wheels.lock"
+    place "$work/wheels.lock" "python$python.lock"
 done
 echo "$target: $(find "$target" -name '*.whl' | wc -l) wheels for $arch, Python $pythons"

@@ -258,7 +258,7 @@ class Gsm(Section):
     ``per_day`` bound all that is sent, in messages that are paid for.
     """
 
-    port: Annotated[str, StringConstraints(min_length=1, max_length=200)] = "/dev/serial/by-id/*"
+    port: Annotated[str, StringConstraints(min_length=1, max_length=4095)] = "/dev/serial/by-id/*"  # PATH_MAX
     pin: Annotated[str, Field(min_length=4, max_length=8), Allowed("4 to 8 digits, in quotes")] | None = None
     per_minute: Annotated[int, Field(ge=1, le=60)] = 8
     per_day: Annotated[int, Field(ge=0, le=100_000)] = 300

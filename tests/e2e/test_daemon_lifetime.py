@@ -168,9 +168,9 @@ async def test_sighup_takes_what_can_be_taken_and_says_what_waits_for_a_restart(
 
 async def test_a_dead_only_radio_pages_while_http_and_the_link_go_on(tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-        taken.bind(("127.0.0.1", 0))
+        taken.bind(("127.7.7.7", 0))  # where no other test takes a port
         port = taken.getsockname()[1]
-        radios = {"hill": {"driver": "lora_gwmp", "options": {"host": "127.0.0.1", "port": port}}}
+        radios = {"hill": {"driver": "lora_gwmp", "options": {"host": "127.7.7.7", "port": port}}}
         async with house(tmp_path) as here, here.daemon(radios=radios) as daemon:
             await daemon.said("service halted", service="hill")
             await daemon.said("coordinator connected")
@@ -182,7 +182,7 @@ async def test_a_dead_only_radio_pages_while_http_and_the_link_go_on(tmp_path: P
                 health = await daemon.get("/health")
             assert health.status == 503
             (reason,) = health.json["reasons"]
-            assert reason.startswith("no radio works (hill: cannot listen on UDP 127.0.0.1:")
+            assert reason.startswith("no radio works (hill: cannot listen on UDP 127.7.7.7:")
             assert "stop the other server" in reason
             figures = await daemon.metrics()
             assert figures['gateway_health{gateway_id="gw_e2e"}'] == 40

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -21,12 +22,18 @@ def node_modules(of: Path) -> Path:
         pytest.skip("node and npm are not installed")
     lock = hashlib.sha256((of / "package-lock.json").read_bytes()).hexdigest()
     folder = TOOLS / of.name / lock[:16]
-    if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as half_done:
-            _fetch(of, Path(half_done))
-            Path(half_done, "whole").rename(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / ".lock").open("w") as lock_file:
+        fcntl.flock(lock_file, fcntl.LOCK_EX)  # workers of one run come at the same time
+        if not folder.exists():
+            _fetch_into(of, folder)
     return folder / "node_modules"
+
+
+def _fetch_into(of: Path, folder: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=folder.parent) as half_done:
+        _fetch(of, Path(half_done))
+        Path(half_done, "whole").rename(folder)
 
 
 def _fetch(of: Path, folder: Path) -> None:
