@@ -162,8 +162,9 @@ class Machine:
         while time.monotonic() < deadline:
             children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children").read_text().split()
             for child in children:
-                if Path(f"/proc/{child}/comm").read_text().strip() == "systemd":
-                    return int(child)
+                with suppress(OSError):  # helpers of nspawn come and go meanwhile
+                    if Path(f"/proc/{child}/comm").read_text().strip() == "systemd":
+                        return int(child)
             if self._nspawn.poll() is not None:
                 break
             time.sleep(0.02)
