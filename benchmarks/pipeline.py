@@ -91,7 +91,7 @@ class Pipeline:
         if known is not None:
             return known
         decoded = decode_uplink(message, max_bytes=1 << 20)
-        assert isinstance(decoded, SnapshotUpload | TransactionsUpload)  # noqa: S101
+        assert isinstance(decoded, SnapshotUpload | TransactionsUpload)  # noqa: S101 - our own
         source = Source(radio="bench", peer="here", correlation_id="b")
         return await self._recorder.record(Upload(message=decoded, source=source, fingerprint=fingerprint))
 
@@ -152,10 +152,10 @@ def raw_verifies_per_second(messages: Sequence[bytes] = ()) -> float:
 
 def _signed(message: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
     upload = decode_uplink(message, max_bytes=1 << 20)
-    assert isinstance(upload, SnapshotUpload)  # noqa: S101
+    assert isinstance(upload, SnapshotUpload)  # noqa: S101 - our own
     yield upload.key, upload.snapshot.signature, upload.snapshot.signed_text
     for item in upload.items:
-        assert isinstance(item.transaction, Transaction)  # noqa: S101
+        assert isinstance(item.transaction, Transaction)  # noqa: S101 - our own
         yield upload.key, item.transaction.signature, item.transaction.signed_text
 
 

@@ -152,7 +152,7 @@ def _judged(ledger: Ledger, message: bytes) -> Judgement:
 @lru_cache(maxsize=256)  # the same few messages meet fault after fault
 def _prepared(message: bytes) -> Prepared:
     decoded = decode_uplink(message, max_bytes=1 << 20)
-    assert isinstance(decoded, SnapshotUpload | TransactionsUpload)  # noqa: S101
+    assert isinstance(decoded, SnapshotUpload | TransactionsUpload)  # noqa: S101 - our own
     return prepare(decoded)
 
 

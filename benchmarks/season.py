@@ -132,7 +132,7 @@ async def play(folder: Path, encode: Encode, wallets: int, payments: int, every:
     clock = SystemClock()
     timekeeper = Timekeeper(clock)
     settings = StoreSettings(path=folder / "gateway.db", gateway_id=GATEWAY, free_bytes=lambda: 1 << 40)
-    token = "bench"  # noqa: S105
+    token = "bench"  # noqa: S105 - of this run alone
     with counted_verifications() as checked:
         async with (
             Coordinator(db=folder / "coordinator.db", token=token) as coordinator,

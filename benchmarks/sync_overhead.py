@@ -163,7 +163,7 @@ class Linked:
 
 @asynccontextmanager
 async def linked(store: Store, folder: Path, batch: int) -> AsyncIterator[Linked]:
-    async with Coordinator(db=folder / f"coordinator{batch}.db", token="bench") as coordinator:  # noqa: S106
+    async with Coordinator(db=folder / f"coordinator{batch}.db", token="bench") as coordinator:  # noqa: S106 - nobody else
         await coordinator.register(GATEWAY, bytes(KEY.verify_key))
         linked = Linked(store, coordinator, batch)
         task = asyncio.create_task(linked.link.run())

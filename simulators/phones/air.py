@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 class Air(LocalLink):
     """All controllers in one place. ``seed`` settles losses and phases."""
 
-    controllers: set[VirtualController]  # type: ignore[assignment]
+    controllers: set[VirtualController]  # type: ignore[assignment] # bumble says Controller
 
     def __init__(self, seed: int = 1) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call] # untyped upstream
         self.random = random.Random(seed)
 
     def advertise(self, advertiser: RadioAdvertiser) -> None:

@@ -71,12 +71,12 @@ def _check(value: object) -> None:
         for item in value:  # type: ignore[attr-defined]  # mypy does not narrow by `type() is`
             _check(item)
     elif kind is dict:
-        for key, item in value.items():  # type: ignore[attr-defined]
+        for key, item in value.items():  # type: ignore[attr-defined] # a dict by its kind
             if type(key) not in (str, int):
                 raise Malformed("a map's keys are texts or integers")
             _check(item)
     elif kind is int:
-        if not -(1 << 64) <= value < 1 << 64:  # type: ignore[operator]
+        if not -(1 << 64) <= value < 1 << 64:  # type: ignore[operator] # an int by its kind
             raise Malformed("an integer of more than 64 bits")
     elif kind not in (bytes, str, bool, type(None)):
         raise Malformed(f"{kind.__name__} does not occur in the protocol")
